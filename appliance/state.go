@@ -193,7 +193,7 @@ func (a *Appliance) changeShift(d time.Duration) error {
 func (a *Appliance) setShift(d time.Duration) {
 	a.Clock.SetShift(d)
 	a.Logs.ClockSet()
-	a.MTA.Delivery.ClockSet()
+	a.MTA.Delivery.Reschedule()
 }
 
 // shiftTime is changeShift for a time server's time, which is right even if it cannot be saved.

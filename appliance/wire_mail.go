@@ -1,13 +1,16 @@
 package appliance
 
 import (
+	"context"
 	"fmt"
 	"path/filepath"
 
 	"github.com/esasim/esasim/appliance/alert"
+	"github.com/esasim/esasim/appliance/config"
 	"github.com/esasim/esasim/appliance/logs"
 	"github.com/esasim/esasim/appliance/metrics"
 	"github.com/esasim/esasim/appliance/mta"
+	"github.com/esasim/esasim/appliance/mta/delivery"
 	"github.com/esasim/esasim/appliance/mta/maillog"
 )
 
@@ -47,7 +50,19 @@ func (a *Appliance) openMail(o Options) error {
 	if err != nil {
 		return fmt.Errorf("open the mail system: %w", err)
 	}
+	a.Config.AddApplier(deliveryApplier{a.MTA.Delivery})
 	return nil
+}
+
+// A deliveryApplier lets mail that waits know of limits that a commit has changed.
+type deliveryApplier struct{ server *delivery.Server }
+
+// Apply does nothing: deliveries follow the committed configuration.
+func (deliveryApplier) Apply(context.Context, *config.Config, *config.Config) error { return nil }
+
+// Done follows a commit.
+func (d deliveryApplier) Done(context.Context, *config.Config, *config.Config) {
+	d.server.Reschedule()
 }
 
 // closeMail closes what openMail has opened. Nothing is logged or counted afterwards.

@@ -34,12 +34,10 @@ var _ = register(&shell.Command{
 
 func setUpDelivery(ctx context.Context, env *shell.Env) error {
 	return editSection(env, delivery.Config, func(s *delivery.Settings) error {
-		err := env.Form(ctx,
+		return env.Form(ctx,
 			sourceInterface(env, &s.Interface, "Choose the default interface to deliver mail."),
 			shell.Number(&s.MaxConnections, "Please enter the default system wide maximum outbound "+
 				"message delivery concurrency", 1, 10_000),
 		)
-		s.MaxTLSConnections = min(s.MaxTLSConnections, s.MaxConnections)
-		return err
 	})
 }

@@ -29,8 +29,8 @@
 // does not disturb them. The memory for them is taken at the first event: most appliances of a
 // large fleet never see mail.
 //
-// The table of destinations is bounded: the one without recipients or connections whose last event
-// is oldest is forgotten first.
+// The table of destinations is bounded: of those without a connection, the one whose last event is
+// oldest is forgotten first.
 //
 // # Locks
 //

@@ -143,6 +143,33 @@ func TestCountersAreSavedWithinAMinute(t *testing.T) {
 	}
 }
 
+// TestResetIsSaved: a reset is in the file when Reset returns.
+func TestResetIsSaved(t *testing.T) {
+	b := newFixture(t)
+	at := b.Reset()
+	if v, err := load(b.file); err != nil || !v.LastReset.Equal(at) {
+		t.Errorf("the file has %v, %v", v, err)
+	}
+}
+
+// TestFailedSaveIsRepeatedAtClose: what a full disk did not take is written at the end.
+func TestFailedSaveIsRepeatedAtClose(t *testing.T) {
+	b := newFixture(t)
+	if err := os.Mkdir(b.file, 0o700); err != nil { // a directory cannot be replaced by a file
+		t.Fatal(err)
+	}
+	b.publish(mailevents.Delayed{})
+	b.clock.Advance(saveInterval)
+	b.timers.Wait()
+	if err := os.Remove(b.file); err != nil {
+		t.Fatal(err)
+	}
+	b.Close()
+	if v, err := load(b.file); err != nil || v.Lifetime["soft_bounced_evts"] != 1 {
+		t.Errorf("the file has %v, %v", v, err)
+	}
+}
+
 // TestDamagedFile: the appliance starts and counts even if the file of the counters is damaged.
 func TestDamagedFile(t *testing.T) {
 	for _, content := range []string{"", "{", "\x00\x00", `{"lifetime":{"soft_bounced_evts":-1}}`, "[]"} {

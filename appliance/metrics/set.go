@@ -33,7 +33,8 @@ type Set struct {
 	history    *history // nil before the first event
 	hosts      hostTable
 	inbound    map[uint64]source // open connections from clients, by ICID
-	saveTimer  func() bool       // nil: nothing to save
+	saveTimer  func() bool       // nil: none is set
+	unsaved    bool              // the file is not up to date
 	saveFailed bool
 	closed     bool
 }
@@ -76,17 +77,20 @@ func (s *Set) Handle(e events.Event) {
 	}
 }
 
-// Reset starts the column Reset at zero, and returns the time of the reset.
+// Reset starts the column Reset at zero, and returns the time of the reset. It waits until the file
+// is written; if that fails, the reset holds until the appliance is restarted.
 func (s *Set) Reset() time.Time {
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.atReset, s.lastReset = s.lifetime, s.o.Clock.Now()
-	s.saveLater()
-	return s.lastReset
+	at := s.o.Clock.Now()
+	s.atReset, s.lastReset, s.unsaved = s.lifetime, at, true
+	s.mu.Unlock()
+	s.save()
+	return at
 }
 
 // saveLater has the file written within saveInterval. mu must be held.
 func (s *Set) saveLater() {
+	s.unsaved = true
 	if s.saveTimer != nil || s.closed {
 		return
 	}
@@ -102,10 +106,14 @@ func (s *Set) saveLater() {
 func (s *Set) save() {
 	s.mu.Lock()
 	now := newSaved(s.lifetime, s.atReset, s.lastReset)
+	s.unsaved = false
 	s.mu.Unlock()
 	err := now.write(s.o.File)
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if err != nil {
+		s.unsaved = true
+	}
 	if err != nil && !s.saveFailed {
 		s.o.Logger.Warn("the lifetime counters are kept in memory: they cannot be stored", "err", err)
 	}
@@ -116,14 +124,16 @@ func (s *Set) save() {
 // counted, but not saved. Close may be called more than once.
 func (s *Set) Close() {
 	s.mu.Lock()
-	unsaved := s.saveTimer != nil
-	if unsaved {
+	if s.saveTimer != nil {
 		s.saveTimer()
 		s.saveTimer = nil
 	}
 	s.closed = true
 	s.mu.Unlock()
 	s.timers.Wait()
+	s.mu.Lock()
+	unsaved := s.unsaved
+	s.mu.Unlock()
 	if unsaved {
 		s.save()
 	}

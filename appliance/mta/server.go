@@ -95,9 +95,9 @@ func Open(o Options) (*Server, error) {
 			return o.Daemons.Listen(ctx, port())
 		},
 		Committed: o.Committed, Hostname: o.Hostname, Zone: o.Zone, Clock: o.Clock,
-		Resolver: o.Resolver, Queue: q, Events: o.Events, LoggedHeaders: headers,
+		Resolver: o.Resolver, Queue: q, Events: o.Events,
 		HexDigits:    func() string { return fmt.Sprintf("%06x", digits.Uint64()&0xffffff) },
-		Certificate:  func(string) (*tls.Certificate, error) { return o.Certificate() },
+		Certificate:  o.Certificate,
 		Authenticate: s.authenticate,
 		Accepted:     s.Pipeline.Enqueue,
 		ResourcesLow: s.Conserving,

@@ -109,8 +109,11 @@ func (s *Server) Listeners() []listener.Listener {
 // SuspendDelivery stops deliveries, and cuts off those that are left when ctx ends. It reports
 // whether they were not suspended before.
 func (s *Server) SuspendDelivery(ctx context.Context) bool {
+	s.change(func(v *state) { v.Delivery = true }) // before the wait, which may end with the process
 	changed := s.Delivery.Suspend(ctx)
-	s.change(func(v *state) { v.Delivery = true })
+	if !s.Delivery.Suspended() { // resumed in the meantime
+		s.change(func(v *state) { v.Delivery = false })
+	}
 	return changed
 }
 

@@ -57,12 +57,14 @@ func (s *Server) Select(x Selection, f func(env queue.Envelope) bool) {
 // Delete ends the chosen recipients without a bounce message, and returns how many messages and
 // recipients there were. A recipient whose delivery is under way may get the message.
 func (s *Server) Delete(ctx context.Context, x Selection) (messages, recipients int) {
-	s.each(ctx, x, func(j job) {
+	s.each(ctx, x, func(j job) int {
+		done := 0
 		for domain, rids := range byDomain(j) {
-			n := s.delete(ctx, job{j.env, rids}, domain, "administrator")
-			recipients += n
+			done += s.delete(ctx, job{j.env, rids}, domain, "administrator")
 		}
-		messages++
+		recipients += done
+		messages += min(done, 1)
+		return done
 	})
 	return messages, recipients
 }
@@ -87,14 +89,18 @@ func (s *Server) delete(ctx context.Context, j job, domain, by string) int {
 // Bounce ends the chosen recipients with bounce messages, and returns how many messages and
 // recipients there were.
 func (s *Server) Bounce(ctx context.Context, x Selection) (messages, recipients int) {
-	s.each(ctx, x, func(j job) {
+	s.each(ctx, x, func(j job) int {
+		done := 0
 		for domain, rids := range byDomain(j) {
 			for _, rid := range rids {
-				s.bounce(ctx, 0, &j, rid, domain, byAdministrator())
-				recipients++
+				if s.bounce(ctx, 0, &j, rid, domain, byAdministrator()) {
+					done++
+				}
 			}
 		}
-		messages++
+		recipients += done
+		messages += min(done, 1)
+		return done
 	})
 	return messages, recipients
 }
@@ -102,28 +108,31 @@ func (s *Server) Bounce(ctx context.Context, x Selection) (messages, recipients 
 // Redirect has all recipients of the queue delivered to one host, and returns how many there were.
 // Their addresses stay: they are what the host is given.
 func (s *Server) Redirect(ctx context.Context, host string) (recipients int) {
-	s.each(ctx, Selection{}, func(j job) {
+	s.each(ctx, Selection{}, func(j job) int {
 		var changes []queue.Change
 		for i, r := range j.env.Recipients {
 			changes = append(changes, queue.Redirected(r.RID, host))
 			j.env.Recipients[i].Host, j.env.Recipients[i].Next = host, time.Time{}
 		}
-		if _, ok := s.record(ctx, j.env.MID, changes...); ok {
-			recipients += len(changes)
-			if j.env.Stage == queue.Delivery {
-				s.Enqueue(j.env)
-			}
+		if _, ok := s.record(ctx, j.env.MID, changes...); !ok {
+			return 0
 		}
+		recipients += len(changes)
+		if j.env.Stage == queue.Delivery {
+			s.Enqueue(j.env)
+		}
+		return len(changes)
 	})
 	return recipients
 }
 
 // each calls f with each message of the queue that has chosen recipients that wait. They are taken
-// out of the lines, so that no worker tries them meanwhile.
-func (s *Server) each(ctx context.Context, x Selection, f func(job)) {
+// out of the lines, so that no worker tries them in the meantime. f returns how many recipients it
+// has dealt with; if those are not all, the others are put back.
+func (s *Server) each(ctx context.Context, x Selection, f func(job) int) {
 	s.Select(x, func(env queue.Envelope) bool {
-		if j := s.withdraw(env); len(j.rids) > 0 {
-			f(j)
+		if j := s.withdraw(env); len(j.rids) > 0 && f(j) < len(j.rids) {
+			s.restore(j)
 		}
 		return ctx.Err() == nil
 	})
@@ -175,32 +184,36 @@ func (s *Server) DeliverNow(domain string) {
 }
 
 // Suspend stops deliveries. It returns when those that are under way have ended, which are cut off
-// when ctx ends. It reports whether deliveries were not suspended before.
+// when ctx ends, or when deliveries are resumed. It reports whether deliveries were not suspended
+// before.
 func (s *Server) Suspend(ctx context.Context) bool {
 	s.mu.Lock()
 	changed := !s.suspended
 	s.suspended = true
+	s.suspensions++
+	this := s.suspensions
 	for _, d := range s.destinations {
 		s.unschedule(d)
 		d.wakeWorker()
 	}
-	stop := context.AfterFunc(ctx, s.cutOff)
-	for s.connections > 0 {
+	stop := context.AfterFunc(ctx, func() { s.cutOff(this) })
+	for s.connections > 0 && s.suspensions == this {
 		s.idle.Wait()
 	}
 	s.mu.Unlock()
 	stop()
 	if changed {
-		events.Publish(s.o.Events, 0, mailevents.Suspension{What: "delivery", Suspended: true})
+		events.Publish(s.o.Events, 0, mailevents.Suspension{What: mailevents.Delivery, Suspended: true})
 	}
 	return changed
 }
 
-// cutOff ends all connections.
-func (s *Server) cutOff() {
+// cutOff ends all connections, unless deliveries were resumed or suspended again since the given
+// suspension.
+func (s *Server) cutOff(suspension uint64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.ctx != nil {
+	if s.ctx != nil && s.suspensions == suspension {
 		s.cancel()
 		s.ctx, s.cancel = context.WithCancel(context.Background())
 	}
@@ -211,12 +224,12 @@ func (s *Server) Resume() bool {
 	s.mu.Lock()
 	changed := s.suspended
 	s.suspended = false
-	for _, d := range s.destinations {
-		s.schedule(d)
-	}
+	s.suspensions++
+	s.idle.Broadcast() // a Suspend that waits is over
+	s.scheduleAll()
 	s.mu.Unlock()
 	if changed {
-		events.Publish(s.o.Events, 0, mailevents.Suspension{What: "delivery"})
+		events.Publish(s.o.Events, 0, mailevents.Suspension{What: mailevents.Delivery})
 	}
 	return changed
 }
@@ -226,14 +239,6 @@ func (s *Server) Suspended() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.suspended
-}
-
-// A Line describes the recipients that wait for one destination.
-type Line struct {
-	Domain     string
-	Recipients int       // active ones: waiting, or under way
-	NextTry    time.Time // zero: at once
-	Down       bool
 }
 
 // Domains returns the destinations for which something waits or is under way, in no order.
@@ -251,30 +256,4 @@ func (s *Server) Connections(domain string) int {
 		return d.workers
 	}
 	return 0
-}
-
-// Lines returns the destinations for which something waits, in the order of their names.
-func (s *Server) Lines() []Line {
-	active := map[string]int{}
-	s.o.Queue.Each(func(env *queue.Envelope) bool {
-		for _, r := range env.Recipients {
-			active[destinationOf(r)]++
-		}
-		return true
-	})
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	out := make([]Line, 0, len(active))
-	for domain, n := range active {
-		l := Line{Domain: domain, Recipients: n}
-		if d := s.destinations[domain]; d != nil {
-			l.Down = d.down
-			if next, ok := d.line.due(); ok && max(next, nanos(d.hold)) > 0 {
-				l.NextTry = time.Unix(0, max(next, nanos(d.hold)))
-			}
-		}
-		out = append(out, l)
-	}
-	slices.SortFunc(out, func(a, b Line) int { return strings.Compare(a.Domain, b.Domain) })
-	return out
 }

@@ -22,12 +22,25 @@ import (
 // are finished; the others are returned with what went wrong.
 func (w *worker) attempt(j job) (left map[int]failure) {
 	c, s := w.conn, w.server
+	body, err := s.o.Queue.Body(j.env.MID)
+	if errors.Is(err, queue.ErrNoMessage) {
+		return nil // an administrator has deleted it
+	}
+	if err != nil {
+		s.o.Logger.Warn("a message of the queue cannot be read", "mid", j.env.MID, "err", err)
+		left = map[int]failure{}
+		for _, rid := range j.rids {
+			left[rid] = unreadable()
+		}
+		return left
+	}
+	defer body.Close()
 	c.sent++
 	events.Publish(s.o.Events, c.opened, mailevents.DeliveryStarted{
 		DCID: c.dcid, MID: j.env.MID, RIDs: j.rids,
 	})
 	failed := map[int]failure{}
-	accepted, reply, err := w.transaction(j, failed)
+	accepted, reply, err := w.transaction(j, body, failed)
 	switch {
 	case err == nil && len(accepted) > 0:
 		w.delivered(j, accepted, reply)
@@ -52,6 +65,7 @@ func (w *worker) attempt(j job) (left map[int]failure) {
 	left = map[int]failure{}
 	for _, rid := range keys(failed) {
 		f := failed[rid]
+		f.dcid = c.dcid
 		if f.Reply.Code != 0 {
 			f.remote = c.host.Addr.Addr()
 		}
@@ -67,7 +81,9 @@ func (w *worker) attempt(j job) (left map[int]failure) {
 // transaction does the steps from MAIL to the end of the message. accepted are the recipients
 // that the server has accepted, or all if it has refused the sender or the connection is lost; failed
 // gets the others. reply is that to the whole message.
-func (w *worker) transaction(j job, failed map[int]failure) (accepted []int, reply mail.Reply, err error) {
+func (w *worker) transaction(
+	j job, body io.Reader, failed map[int]failure,
+) (accepted []int, reply mail.Reply, err error) {
 	c := w.conn
 	if _, err := c.Mail(w.ctx, j.env.From, mail.MailParams{Size: j.env.Size}); err != nil {
 		return j.rids, mail.Reply{}, err
@@ -88,11 +104,6 @@ func (w *worker) transaction(j job, failed map[int]failure) (accepted []int, rep
 	if len(accepted) == 0 {
 		return nil, mail.Reply{}, nil
 	}
-	body, err := w.server.o.Queue.Body(j.env.MID)
-	if err != nil {
-		return accepted, mail.Reply{}, err
-	}
-	defer body.Close()
 	if _, err = c.Data(w.ctx); err == nil {
 		reply, err = c.Body(w.ctx, body)
 	}
@@ -112,7 +123,7 @@ func (w *worker) delivered(j job, rids []int, reply mail.Reply) {
 	changes := make([]queue.Change, len(rids))
 	event := mailevents.Delivered{
 		DCID: c.dcid, MID: j.env.MID, RIDs: rids, Response: eventReply(reply), Domain: w.d.domain,
-		From: j.env.From, Bytes: j.env.Size, Injected: j.env.Received,
+		From: j.env.From, Bytes: j.env.Size,
 		Local: c.local, Remote: c.host.Addr.Addr(), LoggedHeaders: s.loggedHeaders(j.env.MID),
 	}
 	for i, rid := range rids {
@@ -177,15 +188,12 @@ func (s *Server) deferRecipients(w *worker, j job, left map[int]failure) {
 		return
 	}
 	profile := s.profile(&j.env, w.limits)
-	dcid, now := uint64(0), s.o.Clock.Now()
-	if w.conn != nil {
-		dcid = w.conn.dcid
-	}
+	now := s.o.Clock.Now()
 	again := map[time.Time][]int{}
 	for _, rid := range keys(left) {
 		f, r := left[rid], j.recipient(rid)
 		if r.Attempts+1 > profile.MaxRetries {
-			s.bounce(w.ctx, dcid, &j, rid, w.d.domain, expired())
+			s.bounce(w.ctx, f.dcid, &j, rid, w.d.domain, expired())
 			continue
 		}
 		next := now.Add(profile.retryAfter(r.Attempts + 1))
@@ -197,7 +205,7 @@ func (s *Server) deferRecipients(w *worker, j job, left map[int]failure) {
 		}
 		again[next] = append(again[next], rid)
 		events.Publish(s.o.Events, 0, mailevents.Delayed{
-			DCID: dcid, MID: j.env.MID, RID: rid, Domain: w.d.domain, From: j.env.From,
+			DCID: f.dcid, MID: j.env.MID, RID: rid, Domain: w.d.domain, From: j.env.From,
 			To: r.Address, Failure: f.Failure, LoggedHeaders: s.loggedHeaders(j.env.MID),
 		})
 	}
@@ -214,7 +222,7 @@ func (s *Server) refuse(w *worker, j job, f failure) {
 		if f.soft {
 			left[rid] = f
 		} else {
-			s.bounce(w.ctx, 0, &j, rid, w.d.domain, f)
+			s.bounce(w.ctx, f.dcid, &j, rid, w.d.domain, f)
 		}
 	}
 	s.deferRecipients(w, j, left)

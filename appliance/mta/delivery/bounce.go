@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"mime/quotedprintable"
@@ -16,8 +17,11 @@ import (
 )
 
 // bounce finishes a recipient that cannot be reached, and sends the sender a bounce message. If
-// the message is itself a bounce, no bounce message is sent.
-func (s *Server) bounce(ctx context.Context, dcid uint64, j *job, rid int, domain string, f failure) {
+// the message is itself a bounce, no bounce message is sent. It reports whether the recipient is
+// finished.
+func (s *Server) bounce(
+	ctx context.Context, dcid uint64, j *job, rid int, domain string, f failure,
+) bool {
 	r := j.recipient(rid)
 	profile := s.profile(&j.env, Destinations.Get(s.o.Committed()).Find(domain))
 	event := mailevents.Bounced{
@@ -34,19 +38,31 @@ func (s *Server) bounce(ctx context.Context, dcid uint64, j *job, rid int, domai
 		if ok {
 			s.finished(events.Publish(s.o.Events, 0, event), j.env.MID, result)
 		}
-		return
+		return ok
 	}
-	notice := s.newNotice(j, r, to, f, profile)
+	notice, sent := s.newNotice(j, r, to, f, profile), true
 	result, ok := s.persist(ctx, func() (queue.Result, error) {
-		return notice.commit(context.WithoutCancel(ctx), s.o.Queue, j.env.MID, rid)
+		result, err := notice.commit(context.WithoutCancel(ctx), s.o.Queue, j.env.MID, rid)
+		if errors.Is(err, queue.ErrQuota) {
+			// A queue that is full must be able to become empty, even without telling senders.
+			s.o.Logger.Warn("the mail queue has no room for a bounce message", "mid", j.env.MID, "rid", rid)
+			sent = false
+			return s.o.Queue.Update(context.WithoutCancel(ctx), j.env.MID, queue.Bounced(rid))
+		}
+		return result, err
 	})
 	if !ok {
-		return
+		return false
 	}
 	seq := events.Publish(s.o.Events, 0, event)
-	s.announce(seq, notice, j.env.MID)
+	if sent {
+		s.announce(seq, notice, j.env.MID)
+	}
 	s.finished(seq, j.env.MID, result)
-	s.Enqueue(notice.env)
+	if sent {
+		s.Enqueue(notice.env)
+	}
+	return true
 }
 
 // A notice is a bounce message.

@@ -84,6 +84,12 @@ type fixture struct {
 
 func newFixture(t *testing.T, factory func(*config.Factory)) *fixture {
 	t.Helper()
+	return newFixtureWithQuota(t, 0, factory)
+}
+
+// newFixtureWithQuota is newFixture with a queue of so many bytes; 0: the usual ones.
+func newFixtureWithQuota(t *testing.T, quota int64, factory func(*config.Factory)) *fixture {
+	t.Helper()
 	b := &fixture{
 		t:     t,
 		host:  vnet.NewHost(vnet.Options{Name: "host", LoopbackIndex: 1, Rand: entropy.Seeded(1)}),
@@ -106,7 +112,7 @@ func newFixture(t *testing.T, factory func(*config.Factory)) *fixture {
 	if b.config, err = config.Open(config.Options{Dir: t.TempDir(), Factory: f, Clock: b.clock}); err != nil {
 		t.Fatal(err)
 	}
-	if b.queue, err = queue.Open(queue.Options{Dir: t.TempDir()}); err != nil {
+	if b.queue, err = queue.Open(queue.Options{Dir: t.TempDir(), Quota: quota}); err != nil {
 		t.Fatal(err)
 	}
 	stream := events.NewStream(b.clock)
@@ -204,12 +210,13 @@ type mailServer struct {
 	mu      sync.Mutex
 	got     []string // messages, with the envelope in the first lines
 	conns   int
+	held    chan struct{} // gets one for each connection that is held
 }
 
 // serve starts a mail server at an address.
 func (b *fixture) serve(addr string, answers map[string]string) *mailServer {
 	b.t.Helper()
-	m := &mailServer{answers: answers}
+	m := &mailServer{answers: answers, held: make(chan struct{}, 10)}
 	l, err := b.host.Listen(b.t.Context(), network.ListenConfig{Addr: netip.MustParseAddrPort(addr), Backlog: 10})
 	if err != nil {
 		b.t.Fatal(err)
@@ -270,6 +277,11 @@ func (m *mailServer) converse(c network.Conn) {
 	in := bufio.NewReader(c)
 	say := func(command string) bool {
 		text := m.answer(command)
+		if text == "hold" { // until the connection ends
+			m.held <- struct{}{}
+			io.Copy(io.Discard, in)
+			return false
+		}
 		if text == "" {
 			c.Abort()
 			return false

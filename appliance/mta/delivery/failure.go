@@ -20,6 +20,7 @@ type failure struct {
 	category mailevents.Category
 	soft     bool
 	remote   netip.Addr // of the server that refused; zero: none did
+	dcid     uint64     // of the connection to it; 0: there was none
 }
 
 // replyFailure classifies a server's negative reply (mail.md 1.6). inData says that the server
@@ -67,6 +68,14 @@ func expired() failure {
 	return failure{category: mailevents.ExpiredBounce, Failure: mailevents.Failure{
 		Status: "5.4.7", Phrase: "Delivery expired (message too old)",
 		Reply: mailevents.Reply{Lines: []string{"timeout"}},
+	}}
+}
+
+// unreadable is the failure of recipients whose message the queue's disk does not give.
+func unreadable() failure {
+	return failure{soft: true, category: mailevents.OtherBounce, Failure: mailevents.Failure{
+		Status: "4.3.0", Phrase: "Other mail system problem",
+		Reply: mailevents.Reply{Lines: []string{"The message cannot be read"}},
 	}}
 }
 

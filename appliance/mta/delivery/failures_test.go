@@ -1,6 +1,7 @@
 package delivery
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"testing"
@@ -118,8 +119,8 @@ func TestHostDown(t *testing.T) {
 	b.submit("a@example.net", "b@example.com")
 	b.expect(refused(1))
 	b.awaitTimer("example.com")
-	if l := b.Lines(); len(l) != 1 || !l[0].Down || l[0].Recipients != 1 || !l[0].NextTry.Equal(b.clock.Now().Add(time.Minute)) {
-		t.Errorf("the lines are %+v", l)
+	if d := b.destinations["example.com"]; !d.down || !d.hold.Equal(b.clock.Now().Add(time.Minute)) {
+		t.Errorf("the destination is down: %v, and waits until %v", d.down, d.hold)
 	}
 	b.advance(time.Minute)
 	b.expect(refused(2))
@@ -169,7 +170,7 @@ func TestConnectionLost(t *testing.T) {
 	b.expect(text(opened, 1, "127.0.0.1"), "Delivery start DCID 1 MID 1 to RID [0]",
 		"Connection Error: DCID 1 domain: example.com IP: 127.0.0.1 port: 25 details: [Errno 54] Connection reset by peer interface: 127.0.0.1 reason: network error",
 		closes(1),
-		"Delayed: DCID 0 MID 1 to RID 0 - 4.4.0 - Other network problem ('000', ['[Errno 54] Connection reset by peer']) []",
+		"Delayed: DCID 1 MID 1 to RID 0 - 4.4.0 - Other network problem ('000', ['[Errno 54] Connection reset by peer']) []",
 		"Message 1 to RID [0] pending till ~")
 }
 
@@ -177,7 +178,7 @@ func TestConnectionLost(t *testing.T) {
 func TestRefusals(t *testing.T) {
 	for _, test := range []struct{ command, answer, want string }{
 		{"greeting", "554 go away", "Double bounce: MID 1 to 0 - 5.3.0 - Other mail system problem 554-'go away'"},
-		{"greeting", "421 4.3.2 try again later", "Delayed: DCID 0 MID 1 to RID 0 - 4.3.2 - Not accepting messages at this time ('421', ['4.3.2 try again later']) []"},
+		{"greeting", "421 4.3.2 try again later", "Delayed: DCID 1 MID 1 to RID 0 - 4.3.2 - Not accepting messages at this time ('421', ['4.3.2 try again later']) []"},
 		{"DATA", "554 no", "Double bounce: MID 1 to 0 - 5.3.0 - Other mail system problem 554-'no'"},
 		{"end", "550-spam\n550 found", `Double bounce: MID 1 to 0 - 5.3.0 - Other mail system problem 550-'spam\nfound'`},
 		{"end", "451 later", "Delayed: DCID 1 MID 1 to RID 0 - 4.3.0 - Other mail system problem ('451', ['later']) []"},
@@ -308,7 +309,7 @@ func TestAdministrator(t *testing.T) {
 	if n, r := b.Delete(t.Context(), Selection{Domain: "Other.example"}); n != 1 || r != 1 {
 		t.Errorf("%d messages and %d recipients were deleted", n, r)
 	}
-	b.expect("Message deleted MID 1 to RID [1]")
+	b.expect("Mail delivery suspended.", "Message deleted MID 1 to RID [1]")
 	if n, r := b.Bounce(t.Context(), Selection{Sender: "A@example.net"}); n != 1 || r != 1 {
 		t.Errorf("%d messages and %d recipients were bounced", n, r)
 	}
@@ -322,7 +323,7 @@ func TestAdministrator(t *testing.T) {
 		t.Error("mail was delivered while delivery was suspended")
 	}
 	b.Resume()
-	b.expect(text(opened, 1, "127.0.0.1"), "Delivery start DCID 1 MID 1 to RID [0]", "Message done ~", "MID 1 ~",
+	b.expect("Mail delivery resumed.", text(opened, 1, "127.0.0.1"), "Delivery start DCID 1 MID 1 to RID [0]", "Message done ~", "MID 1 ~",
 		"Message finished MID 1 done", "Delivery start DCID 1 MID 3 to RID [0]", "Message done ~", "MID 3 ~",
 		"Message finished MID 3 done")
 	if got := m.messages(); len(got) != 2 || !strings.HasPrefix(got[0], "MAIL FROM:<>\nRCPT TO:<b@example.com>\n") {
@@ -371,10 +372,94 @@ func TestSuspendWaits(t *testing.T) {
 	if !b.Suspend(t.Context()) || b.Suspend(t.Context()) {
 		t.Error("Suspend does not say whether it changed anything")
 	}
-	b.expect(closes(1))
+	b.expect(closes(1), "Mail delivery suspended.")
 	b.submit("", "b@example.com")
 	if !b.Resume() {
 		t.Error("Resume does not say that it changed something")
 	}
-	b.expect(text(opened, 2, "127.0.0.1"))
+	b.expect("Mail delivery resumed.", text(opened, 2, "127.0.0.1"))
+}
+
+// TestCutOffMailIsDeliveredAfterResume: deliveries that a suspension cuts off are not forgotten.
+func TestCutOffMailIsDeliveredAfterResume(t *testing.T) {
+	f := newFixture(t, nil)
+	m := f.serve(first, map[string]string{"RCPT": "hold"})
+	f.submit("", "b@example.com")
+	f.expect(text(opened, 1, "127.0.0.1"), "Delivery start DCID 1 MID 1 to RID [0]")
+	<-m.held
+	ended, end := context.WithCancel(t.Context())
+	end()
+	if !f.Suspend(ended) {
+		t.Error("Suspend does not say that it changed something")
+	}
+	f.expect("DCID 1 close", "Mail delivery suspended.")
+	m.set("none", "")
+	f.Resume()
+	f.expect("Mail delivery resumed.", text(opened, 2, "127.0.0.1"), "Delivery start DCID 2 MID 1 to RID [0]",
+		"Message done DCID 2 MID 1 to RID [0]")
+}
+
+// TestSuspendEndsWhenResumed: a Suspend that waits for deliveries ends when they are resumed, and
+// does not cut them off.
+func TestSuspendEndsWhenResumed(t *testing.T) {
+	f := newFixture(t, nil)
+	m := f.serve(first, map[string]string{"RCPT": "hold"})
+	f.submit("", "b@example.com")
+	f.expect(text(opened, 1, "127.0.0.1"), "Delivery start DCID 1 MID 1 to RID [0]")
+	<-m.held
+	waiting, end := context.WithCancel(t.Context())
+	done := make(chan bool)
+	go func() { done <- f.Suspend(waiting) }()
+	f.await(func() bool { return f.suspended })
+	f.Resume()
+	<-done
+	end()
+	if f.Suspended() {
+		t.Error("deliveries are suspended although they were resumed")
+	}
+	f.await(func() bool { return f.connections == 1 })
+}
+
+// TestRaisedLimitIsUsedAtOnce: destinations that wait for room go on when a commit makes room.
+func TestRaisedLimitIsUsedAtOnce(t *testing.T) {
+	f := newFixture(t, func(c *config.Factory) { Config.SetFactory(c, Settings{MaxConnections: 1}) })
+	f.zone.addrs["other.example"] = "127.0.0.1"
+	m := f.serve(first, map[string]string{"RCPT": "hold"})
+	f.submit("", "b@example.com")
+	f.expect(text(opened, 1, "127.0.0.1"), "Delivery start DCID 1 MID 1 to RID [0]")
+	<-m.held
+	f.submit("", "b@other.example")
+	f.await(func() bool { return f.crowded })
+	m.set("none", "")
+	d := f.config.NewDraft()
+	Config.Set(d, Settings{MaxConnections: 5})
+	if _, err := f.config.Commit(t.Context(), d, config.CommitInfo{}); err != nil {
+		t.Fatal(err)
+	}
+	f.Reschedule()
+	f.expect(text(opened, 2, "127.0.0.1"), "Delivery start DCID 2 MID 2 to RID [0]", "Message done ~")
+}
+
+// TestFullQueueBouncesWithoutNotice: recipients that must bounce are finished although the queue has
+// no room for a message to their sender.
+func TestFullQueueBouncesWithoutNotice(t *testing.T) {
+	f := newFixtureWithQuota(t, 400, nil)
+	f.submit("a@example.net", "b@nx.example")
+	f.expect("Bounced: DCID 0 MID 1 to RID 0 - 5.1.2 ~", "Message finished MID 1 done")
+	if s := f.queue.Stats(); s.Messages != 0 {
+		t.Errorf("%d messages are in the queue", s.Messages)
+	}
+}
+
+// TestDestinationsAreForgotten: a destination with a recipient limit is forgotten when its period is
+// over.
+func TestDestinationsAreForgotten(t *testing.T) {
+	limits := DefaultDestination()
+	limits.RecipientLimit, limits.Minutes = 5, 10
+	f := newFixture(t, func(c *config.Factory) { Destinations.SetFactory(c, DestinationList{Default: limits}) })
+	f.submit("", "b@nx.example")
+	f.expect("Double bounce: ~", "Message finished MID 1 done")
+	f.await(func() bool { d := f.destinations["nx.example"]; return d != nil && d.stopTimer != nil })
+	f.clock.Advance(10 * time.Minute)
+	f.await(func() bool { return len(f.destinations) == 0 })
 }

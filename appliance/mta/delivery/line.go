@@ -2,6 +2,7 @@ package delivery
 
 import (
 	"container/heap"
+	"slices"
 	"time"
 
 	"github.com/esasim/esasim/appliance/mta/queue"
@@ -93,6 +94,12 @@ func (l *line) remove(e *entry, chosen func(waiting) bool) (rids []int) {
 	}
 	heap.Fix(&l.byTime, e.at)
 	return sortedRIDs(rids)
+}
+
+// has reports whether a recipient is in the line.
+func (l *line) has(mid uint64, rid int) bool {
+	e := l.byMID[mid]
+	return e != nil && slices.ContainsFunc(e.recs, func(w waiting) bool { return int(w.rid) == rid })
 }
 
 // takeRecipient removes a recipient. It reports whether it was in the line.

@@ -125,7 +125,7 @@ type Destination struct {
 	Domain         string  `xml:"domain,omitempty"` // "" for the default
 	MaxConnections int     `xml:"max_host_concurrency"`
 	MaxMessages    int     `xml:"max_messages_per_connection"`
-	RecipientLimit int     `xml:"recipient_limit"` // within RecipientMinutes; 0: none
+	RecipientLimit int     `xml:"recipient_limit"` // within Minutes; 0: none
 	Minutes        int     `xml:"recipient_minutes"`
 	TLS            TLSMode `xml:"table_tls"`
 	BounceProfile  string  `xml:"bounce_profile,omitempty"` // "": the listener's
@@ -270,15 +270,14 @@ func (p Profile) retryAfter(failed int) time.Duration {
 }
 
 // Config is the section of settings for all deliveries.
-var Config = config.Define("delivery", Settings{MaxConnections: 10_000, MaxTLSConnections: 100},
+var Config = config.Define("delivery", Settings{MaxConnections: 10_000},
 	Settings.check, config.In(config.Mail, 60))
 
 // Settings is the value of Config.
 type Settings struct {
 	// Interface is the IP interface to deliver from; "": chosen by the routing table.
-	Interface         string `xml:"default_interface,omitempty"`
-	MaxConnections    int    `xml:"max_concurrency"`
-	MaxTLSConnections int    `xml:"max_tls_concurrency"`
+	Interface      string `xml:"default_interface,omitempty"`
+	MaxConnections int    `xml:"max_concurrency"`
 }
 
 func (s Settings) check(c *config.Config) error {
@@ -286,9 +285,8 @@ func (s Settings) check(c *config.Config) error {
 		return refusal.Newf("Mail is delivered from the IP interface %s, which does not exist.",
 			s.Interface)
 	}
-	if s.MaxConnections < 1 || s.MaxConnections > 10_000 || s.MaxTLSConnections < 0 ||
-		s.MaxTLSConnections > s.MaxConnections {
-		return refusal.New("The delivery concurrency must be from 1 to 10000, and that of TLS no higher.")
+	if s.MaxConnections < 1 || s.MaxConnections > 10_000 {
+		return refusal.New("The delivery concurrency must be from 1 to 10000.")
 	}
 	return nil
 }

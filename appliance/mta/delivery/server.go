@@ -6,6 +6,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -59,7 +60,9 @@ type Server struct {
 	suspended    bool
 	destinations map[string]*destination
 	connections  int
-	idle         sync.Cond // a worker has ended
+	crowded      bool      // a destination waits because there are too many connections
+	idle         sync.Cond // a worker has ended, or deliveries were resumed
+	suspensions  uint64    // how often deliveries were suspended or resumed
 }
 
 // A destination holds the recipients and workers of one domain. Server.mu guards it.
@@ -74,7 +77,7 @@ type destination struct {
 	known    bool      // it has been up or down
 	fails    int       // tries in a row in which no host could be reached
 	hold     time.Time // no try before
-	window   time.Time // begin of the present period of the recipient limit
+	window   time.Time // end of the present period of the recipient limit
 	inWindow int       // recipients that were tried in it
 
 	stopTimer func() bool
@@ -192,9 +195,12 @@ func (s *Server) schedule(d *destination) {
 	}
 	limits := Destinations.Get(s.o.Committed()).Find(d.domain)
 	busy := d.workers > 0 && len(d.line.byTime) <= d.workers*perConnection
-	if busy || d.workers >= limits.MaxConnections ||
-		s.connections >= Config.Get(s.o.Committed()).MaxConnections {
+	if busy || d.workers >= limits.MaxConnections {
 		return // a worker that ends schedules again
+	}
+	if s.connections >= Config.Get(s.o.Committed()).MaxConnections {
+		s.crowded = true
+		return
 	}
 	d.workers++
 	s.connections++
@@ -205,9 +211,18 @@ func (s *Server) schedule(d *destination) {
 // forget removes a destination without waiting recipients and workers. Its down state is
 // remembered only while something waits. mu must be held.
 func (s *Server) forget(d *destination) {
-	if d.workers == 0 && d.line.count == 0 && d.inWindow == 0 {
-		delete(s.destinations, d.domain)
+	if d.workers > 0 || d.line.count > 0 {
+		return
 	}
+	if left := d.window.Sub(s.o.Clock.Now()); d.inWindow > 0 && left > 0 {
+		d.stopTimer = s.timers.AfterFunc(s.o.Clock, left, func() {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			s.schedule(d)
+		})
+		return
+	}
+	delete(s.destinations, d.domain)
 }
 
 // unschedule stops the timer. mu must be held.
@@ -226,10 +241,16 @@ func (d *destination) wakeWorker() {
 	}
 }
 
-// ClockSet adapts the waits to a wall time that has been set.
-func (s *Server) ClockSet() {
+// Reschedule adapts all waits to a wall time that has been set, or to limits that have changed.
+func (s *Server) Reschedule() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.scheduleAll()
+}
+
+// scheduleAll calls schedule for all destinations. mu must be held.
+func (s *Server) scheduleAll() {
+	s.crowded = false
 	for _, d := range s.destinations {
 		s.schedule(d)
 	}
@@ -243,10 +264,8 @@ func (s *Server) workerEnded(d *destination) {
 	s.connections--
 	s.idle.Broadcast()
 	s.schedule(d)
-	if full := Config.Get(s.o.Committed()).MaxConnections; s.connections == full-1 {
-		for _, other := range s.destinations { // those that waited for room
-			s.schedule(other)
-		}
+	if s.crowded {
+		s.scheduleAll()
 	}
 }
 
@@ -284,12 +303,12 @@ func (s *Server) allowance(d *destination, limits Destination, now time.Time) in
 		return maxRecipients
 	}
 	period := time.Duration(limits.Minutes) * time.Minute
-	if now.Sub(d.window) >= period || now.Before(d.window) {
-		d.window, d.inWindow = now, 0
+	if left := d.window.Sub(now); left <= 0 || left > period {
+		d.window, d.inWindow = now.Add(period), 0
 	}
 	left := limits.RecipientLimit - d.inWindow
 	if left <= 0 {
-		d.hold = d.window.Add(period)
+		d.hold = d.window
 		return 0
 	}
 	return min(left, maxRecipients)
@@ -305,10 +324,35 @@ func (s *Server) putBack(d *destination, mid uint64, rids []int, next time.Time)
 	s.schedule(d)
 }
 
+// restore puts those recipients of a job back into their lines that the queue still has, except
+// those that wait there already.
+func (s *Server) restore(j job) {
+	env, ok := s.o.Queue.Message(j.env.MID)
+	if !ok || env.Stage != queue.Delivery {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ctx == nil {
+		return // Start finds them in the queue
+	}
+	for _, r := range env.Recipients {
+		if !slices.Contains(j.rids, r.RID) {
+			continue
+		}
+		d := s.destination(destinationOf(r))
+		if !d.line.has(env.MID, r.RID) {
+			d.line.add(env.MID, r.RID, r.Next)
+		}
+		s.schedule(d)
+	}
+}
+
 // setReachable notes whether a host of the destination could be reached. If not, the destination
 // waits for its next try.
 func (s *Server) setReachable(d *destination, up bool, profile Profile) {
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	changed := !d.known || d.down == up
 	d.known, d.down = true, !up
 	if up {
@@ -317,8 +361,7 @@ func (s *Server) setReachable(d *destination, up bool, profile Profile) {
 		d.fails++
 		d.hold = s.o.Clock.Now().Add(profile.retryAfter(d.fails))
 	}
-	s.mu.Unlock()
-	if changed {
+	if changed { // with mu held, so that the last event is the present state
 		events.Publish(s.o.Events, 0, mailevents.HostChanged{Domain: d.domain, Up: up})
 	}
 }

@@ -48,7 +48,11 @@ func (w *worker) run() {
 		if !ok {
 			return
 		}
-		if !w.deliver(j) {
+		goOn := w.deliver(j)
+		if w.ctx.Err() != nil { // cut off: what is not done is done later
+			w.server.restore(j)
+		}
+		if !goOn {
 			return
 		}
 	}
@@ -95,7 +99,7 @@ func (w *worker) deliver(j job) bool {
 	}
 	if w.conn != nil && w.conn.sent >= w.limits.MaxMessages {
 		w.hangUp()
-		w.next = 0 // the host that worked before comes first again
+		w.next = 0
 	}
 	left := map[int]failure{}
 	for {
@@ -147,6 +151,7 @@ func keys(left map[int]failure) (rids []int) {
 // message.
 func (w *worker) connect(j job, left map[int]failure) (goOn, connected bool) {
 	s := w.server
+	w.limits = Destinations.Get(s.o.Committed()).Find(w.d.domain) // a commit may have changed them
 	if w.next == 0 || w.hosts == nil {
 		hosts, err := s.Hosts(w.ctx, w.d.domain)
 		if err != nil {
@@ -158,7 +163,7 @@ func (w *worker) connect(j job, left map[int]failure) (goOn, connected bool) {
 	for w.next < len(w.hosts) {
 		host := w.hosts[w.next]
 		w.next++
-		err := w.open(host)
+		dcid, err := w.open(host)
 		if err == nil {
 			return true, true
 		}
@@ -168,6 +173,7 @@ func (w *worker) connect(j job, left map[int]failure) (goOn, connected bool) {
 		var e *mail.Error
 		if errors.As(err, &e) && e.Reply.Code >= 400 {
 			f := replyFailure(e.Reply, true)
+			f.dcid, f.remote = dcid, host.Addr.Addr()
 			refused = &f
 		}
 	}
@@ -216,9 +222,9 @@ func (w *worker) withoutHosts(j job, err error) (goOn bool) {
 
 // open connects to a host and says EHLO, with TLS if the destination asks for it. What goes wrong
 // is published.
-func (w *worker) open(host Host) error {
+func (w *worker) open(host Host) (dcid uint64, err error) {
 	s := w.server
-	dcid := s.o.Queue.NextDCID()
+	dcid = s.o.Queue.NextDCID()
 	local := localAddr(s.o.Committed(), host.Addr.Addr())
 	c, err := s.o.Client.Dial(w.ctx, mail.Route{Remote: host.Addr, Local: local})
 	if err == nil {
@@ -227,7 +233,7 @@ func (w *worker) open(host Host) error {
 	conn := &connection{Conn: c, dcid: dcid, host: host, local: local}
 	if err != nil {
 		w.failed(conn, err)
-		return err
+		return dcid, err
 	}
 	conn.opened = events.Publish(s.o.Events, 0, mailevents.DeliveryConnectionOpened{
 		DCID: dcid, Domain: w.d.domain, Local: local, Remote: host.Addr,
@@ -244,11 +250,11 @@ func (w *worker) open(host Host) error {
 		}
 		c.Close()
 		events.Publish(s.o.Events, conn.opened, mailevents.DeliveryConnectionClosed{DCID: dcid})
-		return err
+		return dcid, err
 	}
 	w.conn = conn
 	s.setReachable(w.d, true, Profile{})
-	return nil
+	return dcid, nil
 }
 
 // failed publishes that a connection could not be opened, or was lost.

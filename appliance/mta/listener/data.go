@@ -55,7 +55,6 @@ func (s *session) store(in *queue.Incoming, w *bodyWriter) error {
 	t := s.message
 	publish(s, mailevents.MessageRead{
 		MID: t.mid, MessageID: w.header.messageID, Subject: w.header.subject,
-		LoggedHeaders: w.header.logged,
 	})
 	if s.conf.Type == BlackHole {
 		s.message = nil
@@ -212,7 +211,7 @@ func (w *bodyWriter) checkHeader() {
 func (w *bodyWriter) endHeader() {
 	w.ended = true
 	w.checkHeader()
-	w.header.parse(w.session.server.o.LoggedHeaders())
+	w.header.parse()
 	if w.header.received > maxHops {
 		w.refuse(tooManyHops())
 	}

@@ -4,8 +4,6 @@ import (
 	"bytes"
 	"mime"
 	"strings"
-
-	"github.com/esasim/esasim/appliance/mta/mailevents"
 )
 
 // maxHeader bounds the header of a message in bytes, which is held in memory. The limit of header
@@ -20,7 +18,6 @@ type header struct {
 	messageID string
 	subject   string
 	received  int // Received fields
-	logged    []mailevents.HeaderField
 }
 
 // The results of header.add: where the line belongs.
@@ -63,9 +60,8 @@ func isField(line []byte) bool {
 	return true
 }
 
-// parse finds the fields that are logged. wanted are the names of those that the administrator has
-// chosen.
-func (h *header) parse(wanted []string) {
+// parse finds the fields that are logged or counted.
+func (h *header) parse() {
 	found := map[string]string{}
 	for name, value := range fields(h.text) {
 		key := strings.ToLower(name)
@@ -78,11 +74,6 @@ func (h *header) parse(wanted []string) {
 	}
 	h.messageID = strings.TrimSpace(found["message-id"])
 	h.subject = decodeWords(found["subject"])
-	for _, name := range wanted {
-		if value, ok := found[strings.ToLower(name)]; ok {
-			h.logged = append(h.logged, mailevents.HeaderField{Name: strings.ToLower(name), Value: value})
-		}
-	}
 }
 
 // fields yields the fields of a header, with the line ends of folded values.

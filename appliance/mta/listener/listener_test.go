@@ -137,12 +137,11 @@ func newFixture(t testing.TB, edit func(*Settings)) *fixture {
 		Hostname:  func() string { return "appliance.example.com" },
 		Zone:      func() *time.Location { return time.FixedZone("PDT", -7*3600) },
 		Clock:     b.clock, Resolver: b.dns, Queue: b.queue, Events: stream,
-		HexDigits:     func() string { return "573856" },
-		Certificate:   func(string) (*tls.Certificate, error) { return nil, errors.New("none") },
-		Authenticate:  func(_ context.Context, user, pass string) bool { return user == "joe" && pass == "secret" },
-		LoggedHeaders: func() []string { return nil },
-		Accepted:      func(queue.Envelope) {},
-		ResourcesLow:  func() bool { return b.low },
+		HexDigits:    func() string { return "573856" },
+		Certificate:  func() (*tls.Certificate, error) { return nil, errors.New("none") },
+		Authenticate: func(_ context.Context, user, pass string) bool { return user == "joe" && pass == "secret" },
+		Accepted:     func(queue.Envelope) {},
+		ResourcesLow: func() bool { return b.low },
 	})
 	if err := b.Start(t.Context()); err != nil {
 		t.Fatal(err)

@@ -79,18 +79,16 @@ func (t Type) Title() string {
 
 // A Listener accepts mail on the addresses of an IP interface.
 type Listener struct {
-	Name          string `xml:"listener_name"`
-	Interface     string `xml:"interface_name"`
-	Port          uint16 `xml:"port"`
-	Type          Type   `xml:"type"`
-	DefaultDomain string `xml:"default_domain,omitempty"` // for addresses without a domain
-	Certificate   string `xml:"certificate,omitempty"`    // "": the appliance's own
-	BounceProfile string `xml:"bounce_profile,omitempty"` // "": the default
-	SenderBase    bool   `xml:"use_senderbase"`
-	// BareLineEnds says what happens to messages with CR or LF outside CRLF.
-	BareLineEnds BareLineEnds   `xml:"bare_cr_lf"`
-	Hosts        HostTable      `xml:"hat"`
-	Recipients   RecipientTable `xml:"rat"`
+	Name          string         `xml:"listener_name"`
+	Interface     string         `xml:"interface_name"`
+	Port          uint16         `xml:"port"`
+	Type          Type           `xml:"type"`
+	DefaultDomain string         `xml:"default_domain,omitempty"` // for addresses without a domain
+	BounceProfile string         `xml:"bounce_profile,omitempty"` // "": the default
+	SenderBase    bool           `xml:"use_senderbase"`
+	BareLineEnds  BareLineEnds   `xml:"bare_cr_lf"`
+	Hosts         HostTable      `xml:"hat"`
+	Recipients    RecipientTable `xml:"rat"`
 }
 
 // BareLineEnds says what happens to a message with CR or LF outside CRLF.

@@ -25,7 +25,7 @@ func (s *session) startTLS() error {
 		s.reply(503, "#5.5.0 STARTTLS not permitted during a mail transaction")
 		return nil
 	}
-	cert, err := s.server.o.Certificate(s.conf.Certificate)
+	cert, err := s.server.o.Certificate()
 	if err != nil {
 		s.reply(454, "TLS not available due to a temporary reason")
 		return nil

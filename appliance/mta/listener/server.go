@@ -40,13 +40,10 @@ type Options struct {
 	Events    *events.Stream
 	// HexDigits returns six random hexadecimal digits, for Message-IDs that the appliance makes.
 	HexDigits func() string
-	// Certificate returns the certificate of the given name, the appliance's own for "".
-	Certificate func(name string) (*tls.Certificate, error)
+	// Certificate returns the appliance's own certificate.
+	Certificate func() (*tls.Certificate, error)
 	// Authenticate reports whether user may send mail with the passphrase. It may block.
 	Authenticate func(ctx context.Context, user, passphrase string) bool
-	// LoggedHeaders returns the names of the header fields that the administrator has chosen to
-	// have logged.
-	LoggedHeaders func() []string
 	// Accepted is called after a message is in the queue. It must not block.
 	Accepted func(queue.Envelope)
 	// ResourcesLow reports whether new messages are refused for now.
@@ -161,7 +158,7 @@ func (s *Server) setSuspended(on bool, names []string) (changed []string) {
 	s.mu.Unlock()
 	if len(changed) > 0 {
 		events.Publish(s.o.Events, 0, mailevents.Suspension{
-			What: "receiving", Listeners: changed, Suspended: on,
+			What: mailevents.Receiving, Listeners: changed, Suspended: on,
 		})
 	}
 	return changed

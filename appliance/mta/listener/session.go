@@ -139,7 +139,10 @@ func (s *session) serve() {
 	if !ok {
 		return // the listener was removed a moment ago
 	}
-	s.conf, s.ifName, s.settings = conf, ifc.Name, Section.Get(committed).Limits
+	s.server.mu.Lock() // Suspend looks at conf
+	s.conf = conf
+	s.server.mu.Unlock()
+	s.ifName, s.settings = ifc.Name, Section.Get(committed).Limits
 	s.hostname = ifc.Hostname
 	if s.hostname == "" {
 		s.hostname = s.server.o.Hostname()
@@ -198,7 +201,11 @@ func (s *session) tellEnding(why ending) {
 		s.dropped(mailevents.DroppedTime)
 		s.reply(421, "Exceeded allowable connection time, disconnecting.")
 	default:
-		s.dropped(mailevents.DroppedSuspended)
+		reason := mailevents.DroppedSuspended
+		if why == endStopped {
+			reason = mailevents.DroppedStopped
+		}
+		s.dropped(reason)
 		s.reply(421, s.hostname+" Service not available, closing transaction channel")
 	}
 }

@@ -105,11 +105,9 @@ type MessageStarted struct {
 // Generated says why the appliance makes a message itself.
 type Generated string
 
-// The reasons. A message from a client has none.
+// The reason that exists. A message from a client has none.
 const (
-	GeneratedBounce  Generated = "bounce"
-	GeneratedWarning Generated = "delay warning"
-	GeneratedAlert   Generated = "alert" // and the other messages of the appliance's own
+	GeneratedBounce Generated = "bounce"
 )
 
 // Kind implements events.Fields.
@@ -143,8 +141,6 @@ type MessageRead struct {
 	MID       uint64 `json:"mid"`
 	MessageID string `json:"message_id"` // with angle brackets
 	Subject   string `json:"subject"`    // decoded
-	// LoggedHeaders are the header fields that the administrator has chosen to have logged.
-	LoggedHeaders []HeaderField `json:"logged_headers,omitempty"`
 }
 
 // Kind implements events.Fields.
@@ -238,6 +234,7 @@ const (
 	DroppedBadCommands     DropReason = "bad commands"
 	DroppedTooManyMessages DropReason = "too many messages"
 	DroppedSuspended       DropReason = "suspended"
+	DroppedStopped         DropReason = "stopped" // the mail system was restarted, or the appliance
 )
 
 // Kind implements events.Fields.
@@ -264,18 +261,3 @@ type ConnectionClosed struct {
 
 // Kind implements events.Fields.
 func (ConnectionClosed) Kind() string { return "mail.in.closed" }
-
-// A Conversation tells what one side of a connection has sent. It is published only for
-// connections that an administrator has chosen to record, because it costs much.
-type Conversation struct {
-	ICID   uint64     `json:"icid,omitempty"` // one of ICID and DCID is set
-	DCID   uint64     `json:"dcid,omitempty"`
-	Remote netip.Addr `json:"remote"`
-	Sent   bool       `json:"sent"` // by the appliance
-	Text   string     `json:"text"`
-	// Subscription is the log that asked for it.
-	Subscription string `json:"subscription"`
-}
-
-// Kind implements events.Fields.
-func (Conversation) Kind() string { return "mail.conversation" }

@@ -15,16 +15,6 @@ type PolicyMatched struct {
 // Kind implements events.Fields.
 func (PolicyMatched) Kind() string { return "mail.policy" }
 
-// A MessageRewritten tells that a message goes on under another MID.
-type MessageRewritten struct {
-	MID uint64 `json:"mid"`
-	As  uint64 `json:"as"`
-	By  string `json:"by"` // such as "alias"
-}
-
-// Kind implements events.Fields.
-func (MessageRewritten) Kind() string { return "mail.rewritten" }
-
 // A MessageQueued tells that a message has left the work queue and waits for delivery.
 type MessageQueued struct {
 	MID uint64 `json:"mid"`
@@ -90,7 +80,6 @@ type Delivered struct {
 	Domain    string               `json:"domain"`
 	From      string               `json:"from"`
 	Bytes     int64                `json:"bytes"`
-	Injected  time.Time            `json:"injected"` // when the message was accepted
 	Local     netip.Addr           `json:"local"`
 	Remote    netip.Addr           `json:"remote"`
 	Delivered []DeliveredRecipient `json:"delivered"` // in the order of RIDs
@@ -217,9 +206,19 @@ type HostChanged struct {
 // Kind implements events.Fields.
 func (HostChanged) Kind() string { return "mail.out.host" }
 
+// A Part is a part of the mail system that can be suspended.
+type Part string
+
+// The parts.
+const (
+	Receiving Part = "receiving"
+	Delivery  Part = "delivery"
+	WorkQueue Part = "work queue"
+)
+
 // A Suspension tells that an administrator has suspended or resumed a part of the mail system.
 type Suspension struct {
-	What      string   `json:"what"` // "receiving", "delivery", "work queue"
+	What      Part     `json:"what"`
 	Listeners []string `json:"listeners,omitempty"`
 	Suspended bool     `json:"suspended"`
 }

@@ -39,6 +39,8 @@ func quoteWith(s string, mark rune) string {
 			fmt.Fprintf(&b, `\x%02x`, s[i])
 		case r < 0x80 && !strconv.IsPrint(r):
 			fmt.Fprintf(&b, `\x%02x`, r)
+		case !strconv.IsPrint(r) && r > 0xffff:
+			fmt.Fprintf(&b, `\U%08x`, r)
 		case !strconv.IsPrint(r):
 			fmt.Fprintf(&b, `\u%04x`, r)
 		default:

@@ -47,6 +47,11 @@ func (w *Writer) Handle(e events.Event) {
 		w.write(logs.Mail, logs.Information, e, line)
 	}
 	switch f := e.Fields.(type) {
+	case mailevents.Suspension:
+		for _, line := range suspensionLines(f) {
+			w.write(logs.Mail, logs.Information, e, line)
+			w.write(logs.System, logs.Information, e, line)
+		}
 	case mailevents.HarvestSuspected:
 		w.write(logs.Mail, logs.Warning, e, harvestLine(f))
 	case mailevents.Bounced:
@@ -106,8 +111,6 @@ func (w *Writer) messageLines(fields events.Fields) []string {
 		}
 		return one("MID %d matched all recipients for per-recipient policy %s in the %s table",
 			f.MID, f.Policy, table)
-	case mailevents.MessageRewritten:
-		return one("MID %d rewritten to MID %d by %s", f.MID, f.As, f.By)
 	case mailevents.MessageQueued:
 		return one("MID %d queued for delivery", f.MID)
 	}
@@ -129,6 +132,29 @@ func (w *Writer) headerLines(f mailevents.MessageRead) []string {
 		out = append(out, fmt.Sprintf("MID %d Subject %s", f.MID, subject))
 	}
 	return out
+}
+
+// suspensionLines returns the lines about what an administrator has suspended or resumed, which
+// the mail log and the system log have. Their text is that of the commands (mail.md 3.7).
+func suspensionLines(f mailevents.Suspension) []string {
+	how := "resumed"
+	if f.Suspended {
+		how = "suspended"
+	}
+	switch f.What {
+	case mailevents.Receiving:
+		var out []string
+		for _, name := range f.Listeners {
+			out = append(out, fmt.Sprintf("Receiving %s for %s.", how, name))
+		}
+		return out
+	case mailevents.Delivery:
+		return one("Mail delivery %s.", how)
+	}
+	if f.Suspended {
+		how = "paused"
+	}
+	return one("Work queue %s.", how)
 }
 
 // one returns a single line.

@@ -50,7 +50,7 @@ func (p *Pipeline) Start(context.Context) error {
 		return errors.New("work queue: started twice")
 	}
 	p.ctx, p.cancel = context.WithCancel(context.Background())
-	p.waiting = nil
+	p.waiting, p.in, p.out = nil, 0, 0
 	p.mu.Unlock()
 	p.o.Queue.Each(func(env *queue.Envelope) bool {
 		if env.Stage == queue.WorkQueue {
@@ -141,8 +141,11 @@ func (p *Pipeline) pass(ctx context.Context, mid uint64) {
 	p.out++
 	p.mu.Unlock()
 	events.Publish(p.o.Events, seq, mailevents.MessageQueued{MID: mid})
-	env.Stage = queue.Delivery
-	p.o.Deliver(env)
+	// An administrator may have deleted or redirected recipients in the meantime.
+	if env, ok = p.o.Queue.Message(mid); ok {
+		env.Stage = queue.Delivery
+		p.o.Deliver(env)
+	}
 }
 
 // Pause has messages wait from now on. It reports whether the work queue was not paused before.
@@ -171,7 +174,7 @@ func (p *Pipeline) Resume() bool {
 }
 
 func (p *Pipeline) tell(paused bool) {
-	events.Publish(p.o.Events, 0, mailevents.Suspension{What: "work queue", Suspended: paused})
+	events.Publish(p.o.Events, 0, mailevents.Suspension{What: mailevents.WorkQueue, Suspended: paused})
 }
 
 // A Status is the state of the work queue.
