@@ -391,7 +391,7 @@ func TestRequests(t *testing.T) {
 		{"PUT", "/v1/clock", `{"time": "9999-01-01T00:00:00Z"}`, 400, "cannot be set to the year 9999"},
 		{"GET", "/v1/clock", "", 200, `"zone": "America/Los_Angeles"`},
 		{"PATCH", "/v1/clock", "", 404, "there is no PATCH /v1/clock"},
-		{"GET", "/", "", 404, "expected /v1/faults, /v1/peers, /v1/clock, /v1/guard or /v1/health"},
+		{"GET", "/", "", 404, "expected /v1/faults, /v1/peers, /v1/mail, /v1/clock, /v1/guard or /v1/health"},
 	} {
 		status, text := sendRequest(t, client, c.method, "http://esasim"+c.path, c.body)
 		if status != c.status || !strings.Contains(text, c.want) {

@@ -29,6 +29,9 @@
 //	GET    /v1/peers           the simulated servers, as netsim.Server, with their reports
 //	GET    /v1/peers/NAME      one of them; NAME may contain slashes
 //	PUT    /v1/peers/NAME      {"running": false} stops it, {"running": true} starts it
+//	GET    /v1/mail            the names of the mail servers
+//	GET    /v1/mail/SERVER/messages  the mail that a mail server has received, a box.Mailbox;
+//	                           a slash in its name is written as %2F
 //	GET    /v1/clock           the appliance's clock, a Clock
 //	PUT    /v1/clock           {"time": "2015-06-25T08:50:03Z"} sets it,
 //	                           {"advance": "2h"} sets it forward

@@ -59,6 +59,9 @@ func New(b *box.Box) *Server {
 		"DELETE /v1/guard":        s.freeAll,
 		"DELETE /v1/guard/{addr}": s.freeAddress,
 		"/":                       s.unknown,
+
+		"GET /v1/mail":                   s.listMailServers,
+		"GET /v1/mail/{server}/messages": s.listMessages,
 	} {
 		s.mux.Handle(pattern, handlerOf(f))
 	}
@@ -237,6 +240,6 @@ func readBody(r *http.Request, x any) error {
 // unknown answers requests for which there is no handler.
 func (s *Server) unknown(r *http.Request) (any, error) {
 	return nil, &RequestError{http.StatusNotFound, fmt.Sprintf(
-		"there is no %s %s: expected /v1/faults, /v1/peers, "+
+		"there is no %s %s: expected /v1/faults, /v1/peers, /v1/mail, "+
 			"/v1/clock, /v1/guard or /v1/health", r.Method, r.URL.Path)}
 }

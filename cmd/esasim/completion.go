@@ -88,6 +88,10 @@ func predictors(line string) map[string]complete.Predictor {
 			}
 			return names
 		}),
+		"mailserver": running(func(ctx context.Context, c *control.Client) []string {
+			names, _ := c.MailServers(ctx)
+			return names
+		}),
 		"fault": running(func(ctx context.Context, c *control.Client) []string {
 			faults, _ := c.Faults(ctx)
 			ids := []string{"all"}

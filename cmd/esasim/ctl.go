@@ -25,6 +25,7 @@ type ctl struct {
 
 	Fault ctlFault `cmd:"" help:"Add, list and remove faults of the network."`
 	Peer  ctlPeer  `cmd:"" help:"List, read, stop and start the simulated servers."`
+	Mail  ctlMail  `cmd:"" help:"Read the mail that the simulated mail servers have received."`
 	Clock ctlClock `cmd:"" help:"Show and set the appliance's clock."`
 	Guard ctlGuard `cmd:"" help:"List and free the client addresses that are blocked after failed logins."`
 }

@@ -72,6 +72,8 @@ func TestCtl(t *testing.T) {
 		{"peer stop server/echo", ""},
 		{"peer show server/echo", "server/echo, echo on host server, stopped\nlistens on 10.0.201.5:7\n"},
 		{"peer start server/echo", ""},
+		{"mail list mail", "The server has received no mail.\n"},
+		{"mail list mail2/mx --json", "{\n  \"received\": 0,\n  \"dropped\": 0,\n  \"messages\": []\n}\n"},
 		{"guard list", "No address has failed logins.\n"},
 		{"guard list --json", "[]\n"},
 		{"guard free all", ""},
@@ -114,6 +116,7 @@ func TestCtlRefusals(t *testing.T) {
 		"ctl fault remove one":                     `"one" is not the number of a fault: expected a number such as 1, or all`,
 		"ctl fault remove 7":                       `there is no fault 7: esasim ctl fault list lists what there is`,
 		"ctl peer show nobody":                     `no server "nobody": esasim ctl peer list lists what there is`,
+		"ctl mail list nobody":                     `there is no mail server "nobody", expected one of mail, mail2`,
 		"ctl clock set tomorrow":                   `"tomorrow" is not a time: expected one such as 2015-06-25T08:50:03Z`,
 		"ctl clock advance much":                   `much`,
 		"ctl --socket /nowhere/x fault list":       `no appliance answers at /nowhere/x: connect: no such file or directory: start one with esasim, or name one with --socket or --addr`,
@@ -121,7 +124,7 @@ func TestCtlRefusals(t *testing.T) {
 		"ctl --addr [::1]:1 --socket y fault list": `--socket and --addr can't be used together`,
 		"ctl guard free 10.0.201.99":               `the address 10.0.201.99 has no failed logins: esasim ctl guard list lists what there is`,
 		"ctl guard free bob":                       `"bob" is not an address: expected one such as 10.0.201.4`,
-		"ctl":                                      `expected one of "fault", "peer", "clock", "guard"`,
+		"ctl":                                      `expected one of "fault", "peer", "mail", "clock", "guard"`,
 		"--ephemeral --ctl 0.0.0.0:0 --ssh 127.0.0.1:0 --ftp 127.0.0.1:0 --http 127.0.0.1:0 --https 127.0.0.1:0": `other machines can connect to 0.0.0.0: expected a loopback address`,
 	} {
 		if got := runFailing(t, home, strings.Fields(line)...); !strings.Contains(got, want) {

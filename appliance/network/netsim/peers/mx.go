@@ -21,8 +21,11 @@ import (
 	"github.com/esasim/esasim/appliance/network"
 )
 
+// MailKind is the type of mail servers in a topology.
+const MailKind = "mx"
+
 var _ = register(Kind{
-	Name: "mx",
+	Name: MailKind,
 	Port: 25,
 	Options: map[string]func(string) error{
 		"hostname":    nil,
@@ -59,6 +62,7 @@ const smtpIdle = 5 * time.Minute
 
 // A Message is a mail that a MailExchanger has accepted.
 type Message struct {
+	ID     int            `json:"id"` // 1 for the first message since the start, then counting up
 	Time   time.Time      `json:"time"`
 	Client netip.AddrPort `json:"client"`
 	Hello  string         `json:"hello"` // the name in the client's EHLO or HELO
@@ -251,6 +255,7 @@ func (x *MailExchanger) store(m Message) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	x.total++
+	m.ID = x.total
 	x.bytes += len(m.Data)
 	x.messages = append(x.messages, m)
 	for len(x.messages) > maxMessages || x.bytes > maxMessageBytes && len(x.messages) > 1 {
@@ -267,6 +272,14 @@ func (x *MailExchanger) Messages() []Message {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	return slices.Clone(x.messages)
+}
+
+// Received returns the number of messages that have been accepted since the start, and those
+// that are still stored.
+func (x *MailExchanger) Received() (total int, stored []Message) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.total, slices.Clone(x.messages)
 }
 
 // Await blocks until n messages have been accepted since the start, and returns Messages.
