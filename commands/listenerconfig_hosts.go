@@ -126,26 +126,6 @@ func hostsField(g *listener.SenderGroup, question string) shell.Field {
 	}
 }
 
-// addHosts appends hosts with commas between them to a sender group.
-func addHosts(g *listener.SenderGroup, list string) error {
-	hosts := splitList(list)
-	if len(hosts) == 0 {
-		return refusal.New("Enter at least one host.")
-	}
-	entries := slices.Clone(g.Entries)
-	for _, h := range hosts {
-		if err := listener.CheckEntry(h); err != nil {
-			return err
-		}
-		if slices.ContainsFunc(entries, func(e listener.Entry) bool { return strings.EqualFold(e.Host, h) }) {
-			return refusal.Newf("The host %s is already in the sender group %s.", h, g.Name)
-		}
-		entries = append(entries, listener.Entry{Host: h})
-	}
-	g.Entries = entries
-	return nil
-}
-
 // removeHost removes a host from a sender group.
 func removeHost(g *listener.SenderGroup, host string) error {
 	i := slices.IndexFunc(g.Entries,
@@ -182,12 +162,6 @@ func (d *listenerDialogue) editHostsEntry(ctx context.Context) error {
 func (d *listenerDialogue) table() listener.HostTable {
 	l, _ := listener.Section.Get(d.env.Draft).Find(d.name)
 	return l.Hosts
-}
-
-// groupIndex returns the index of the sender group of that name, or -1.
-func groupIndex(t *listener.HostTable, name string) int {
-	return slices.IndexFunc(t.Groups,
-		func(g listener.SenderGroup) bool { return strings.EqualFold(g.Name, name) })
 }
 
 // editGroup is the menu of one sender group.
