@@ -85,7 +85,8 @@ func (w *worker) transaction(
 	j job, body io.Reader, failed map[int]failure,
 ) (accepted []int, reply mail.Reply, err error) {
 	c := w.conn
-	if _, err := c.Mail(w.ctx, j.env.From, mail.MailParams{Size: j.env.Size}); err != nil {
+	params := mail.MailParams{Size: j.env.Size, EightBit: j.env.EightBit}
+	if _, err := c.Mail(w.ctx, j.env.From, params); err != nil {
 		return j.rids, mail.Reply{}, err
 	}
 	for i, rid := range j.rids {

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"mime/quotedprintable"
+	"slices"
 	"strings"
 
 	"github.com/esasim/esasim/appliance/events"
@@ -109,6 +110,7 @@ func (s *Server) newNotice(j *job, r queue.Recipient, to string, f failure, p Pr
 		original: s.excerpt(j.env.MID, j.env.Size),
 	})
 	n.env.Size = int64(len(n.text))
+	n.env.EightBit = slices.ContainsFunc(n.text, func(b byte) bool { return b > 127 })
 	return n
 }
 

@@ -136,7 +136,8 @@ func (s *session) mail(rest string) error {
 		s.reply(501, "#5.5.2 syntax error "+printable(rest))
 		return nil
 	}
-	if bad := s.checkMailParams(params); bad {
+	eightBit, ok := s.mailParams(params)
+	if !ok {
 		return nil
 	}
 	if from, ok = s.withDomain(from); !ok {
@@ -154,47 +155,49 @@ func (s *session) mail(rest string) error {
 		s.reply(452, "#4.3.1 server resources low - try again later")
 		return nil
 	}
-	s.begin(from)
+	s.begin(from, eightBit)
 	return nil
 }
 
 // begin starts a message: it gets its MID here (mail.md 1.1).
-func (s *session) begin(from string) {
+func (s *session) begin(from string, eightBit bool) {
 	s.messages++
-	t := &transaction{mid: s.server.o.Queue.NextMID(), from: from}
+	t := &transaction{mid: s.server.o.Queue.NextMID(), from: from, eightBit: eightBit}
 	t.event = events.Publish(s.server.o.Events, s.openEvent,
 		mailevents.MessageStarted{MID: t.mid, ICID: s.icid, From: from})
 	s.message = t
 	s.reply(250, "sender <"+from+"> ok")
 }
 
-// checkMailParams answers MAIL if one of its parameters is wrong.
-func (s *session) checkMailParams(params []string) (bad bool) {
+// mailParams reports whether the client declares 8-bit text (RFC 6152). If a parameter of MAIL is
+// wrong, it answers the command, and ok is false.
+func (s *session) mailParams(params []string) (eightBit, ok bool) {
 	for _, p := range params {
 		key, value, _ := strings.Cut(p, "=")
+		good := true
 		switch strings.ToUpper(key) {
 		case "SIZE":
-			n, err := strconv.ParseInt(value, 10, 64)
-			if err != nil && !errors.Is(err, strconv.ErrRange) || n < 0 {
-				s.reply(501, "#5.5.2 syntax error "+printable(p))
-				return true
+			n, err := strconv.ParseUint(value, 10, 64)
+			if good = err == nil || errors.Is(err, strconv.ErrRange); !good {
+				break
 			}
-			if err != nil || n > s.limits.MaxMessageSize {
+			if n > uint64(s.limits.MaxMessageSize) { // ErrRange comes with the largest number
 				s.reply(552, "size limit exceeded")
-				return true
+				return false, false
 			}
 		case "BODY":
-			if v := strings.ToUpper(value); v != "7BIT" && v != "8BITMIME" {
-				s.reply(501, "#5.5.2 syntax error "+printable(p))
-				return true
-			}
+			eightBit = strings.EqualFold(value, "8BITMIME")
+			good = eightBit || strings.EqualFold(value, "7BIT")
 		case "AUTH": // RFC 4954 section 5: accepted, the sender's claim is not used
 		default:
+			good = false
+		}
+		if !good {
 			s.reply(501, "#5.5.2 syntax error "+printable(p))
-			return true
+			return false, false
 		}
 	}
-	return false
+	return eightBit, true
 }
 
 // rcpt answers RCPT TO.

@@ -50,7 +50,7 @@ func TestMessageIsAccepted(t *testing.T) {
 	)
 	env, ok := b.queue.Message(1)
 	if !ok || env.From != "a@example.net" || len(env.Recipients) != 2 || env.RemoteHost != "mail.example.net" ||
-		env.Listener != "IncomingMail" || env.Outgoing || env.Size != int64(len(want)) {
+		env.Listener != "IncomingMail" || env.Outgoing || !env.EightBit || env.Size != int64(len(want)) {
 		t.Errorf("the envelope is %+v, %v", env, ok)
 	}
 }

@@ -86,6 +86,7 @@ type session struct {
 type transaction struct {
 	mid        uint64
 	from       string
+	eightBit   bool // BODY=8BITMIME
 	recipients []string
 	event      uint64
 }
@@ -297,6 +298,7 @@ func (s *session) envelope() queue.Envelope {
 		MID: s.message.mid, From: s.message.from, Received: s.server.o.Clock.Now(),
 		ICID: s.icid, Listener: s.conf.Name, RemoteIP: s.remote.Addr(), HELO: s.helo,
 		Outgoing: s.verdict.policy.Action == Relay, Group: s.verdict.group, User: s.user,
+		EightBit: s.message.eightBit,
 	}
 	if s.verified {
 		env.RemoteHost = s.host

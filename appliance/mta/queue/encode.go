@@ -15,6 +15,7 @@ import (
 const (
 	flagOutgoing = 1 << iota
 	flagLarge
+	flagEightBit
 )
 
 func appendString(b []byte, s string) []byte {
@@ -30,6 +31,9 @@ func appendMessage(b []byte, m *message) []byte {
 	}
 	if m.large != nil {
 		flags |= flagLarge
+	}
+	if o.eightBit {
+		flags |= flagEightBit
 	}
 	b = binary.AppendUvarint(b, m.mid)
 	b = append(b, byte(m.stage), flags)
@@ -165,7 +169,8 @@ func (d *decoder) message() (m *message, large bool, err error) {
 	m.bounceOf, m.icid = d.uint(), d.uint()
 	m.from = unique.Make(d.string())
 	o := origin{listener: d.string(), remoteHost: d.string(), helo: d.string(), group: d.string(),
-		user: d.string(), internal: d.string(), outgoing: flags&flagOutgoing != 0}
+		user: d.string(), internal: d.string(), outgoing: flags&flagOutgoing != 0,
+		eightBit: flags&flagEightBit != 0}
 	var ip netip.Addr
 	if err := ip.UnmarshalBinary(d.bytes()); err != nil {
 		d.failed = true

@@ -33,6 +33,7 @@ type Envelope struct {
 	Size       int64 // of the body in bytes; the queue sets it
 	Stage      Stage
 	Outgoing   bool       // sent by a host that may relay
+	EightBit   bool       // the client has declared BODY=8BITMIME
 	BounceOf   uint64     // the MID of the message that this bounce is about, or 0
 	Internal   string     // which part of the appliance made the message; "" if it was received
 	ICID       uint64     // the connection that it arrived by; 0 if the appliance made it

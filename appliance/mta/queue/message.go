@@ -36,7 +36,7 @@ type message struct {
 type origin struct {
 	listener, remoteHost, helo, group, user, internal string
 	remoteIP                                          netip.Addr
-	outgoing                                          bool
+	outgoing, eightBit                                bool
 }
 
 type recipient struct {
@@ -98,7 +98,7 @@ func newMessage(env *Envelope) (*message, error) {
 		bounceOf: env.BounceOf, icid: env.ICID, stage: env.Stage,
 		origin: unique.Make(origin{listener: env.Listener, remoteHost: env.RemoteHost,
 			helo: env.HELO, group: env.Group, user: env.User, internal: env.Internal,
-			remoteIP: env.RemoteIP, outgoing: env.Outgoing}),
+			remoteIP: env.RemoteIP, outgoing: env.Outgoing, eightBit: env.EightBit}),
 		recipients: make([]recipient, len(env.Recipients)), unfinished: int32(len(env.Recipients)),
 	}
 	var text strings.Builder // the addresses share one allocation
@@ -167,7 +167,8 @@ func errorOf(h unique.Handle[LastError]) LastError {
 func (m *message) envelope() Envelope {
 	o := m.origin.Value()
 	env := Envelope{MID: m.mid, From: m.from.Value(), Received: fromNanos(m.received), Size: m.size,
-		Stage: m.stage, Outgoing: o.outgoing, BounceOf: m.bounceOf, Internal: o.internal,
+		Stage: m.stage, Outgoing: o.outgoing, EightBit: o.eightBit,
+		BounceOf: m.bounceOf, Internal: o.internal,
 		ICID: m.icid, Listener: o.listener, RemoteIP: o.remoteIP, RemoteHost: o.remoteHost,
 		HELO: o.helo, Group: o.group, User: o.user,
 		Recipients: make([]Recipient, 0, m.unfinished)}

@@ -28,7 +28,7 @@ func text(mid uint64, size int) []byte {
 func envelope(n int) queue.Envelope {
 	env := queue.Envelope{
 		From: "sender@example.net", Received: time.Date(2026, 1, 2, 3, 4, 5, 6, time.UTC),
-		Outgoing: true, BounceOf: 7, Internal: "alert", ICID: 9, Listener: "IncomingMail",
+		Outgoing: true, EightBit: true, BounceOf: 7, Internal: "alert", ICID: 9, Listener: "IncomingMail",
 		RemoteIP: netip.MustParseAddr("2001:db8::1"), RemoteHost: "host.example.net",
 		HELO: "helo.example.net", Group: "UNKNOWNLIST", User: "user",
 	}
