@@ -82,9 +82,16 @@ func (w *World) build(o Options) error {
 		return err
 	}
 	w.doors = newDoors(w.stacks, func(port uint16) { w.clients.accepted(port) })
-	if err := w.doors.addHosts(); err != nil {
+	err = w.doors.checkBackDoors(w.topology)
+	if err == nil {
+		err = w.doors.addHosts()
+	}
+	if err != nil {
 		w.stacks.close()
 		return err
+	}
+	if w.stacks.back != nil {
+		w.stacks.back.Exit = w.doors.exitAddr
 	}
 	w.clients = newClients(w.stacks, w.doors.servicePort, w.isRunning)
 	keys := o.Entropy.Stream("netsim/authority")

@@ -276,7 +276,8 @@ type SourceMapping struct {
 }
 
 // A BackDoor maps a simulated address to a real one. The address may belong to a host behind
-// the gateways: the real machine then takes the host's place and has its names.
+// the gateways: the real machine then takes the host's place and has its names. A world whose back
+// door leads to one of its own front doors cannot be built.
 type BackDoor struct {
 	Address netip.Addr `yaml:"address"` // simulated
 	Port    uint16     `yaml:"port"`    // 0: all
