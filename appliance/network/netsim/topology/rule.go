@@ -92,10 +92,9 @@ type field struct {
 	number    bool
 }
 
-// fields returns the fields that are set, in the order of the type.
-func (r *Rule) fields() []field {
+// fieldsOf returns the fields of a struct that are set, in the order of the type.
+func fieldsOf(v reflect.Value) []field {
 	var list []field
-	v := reflect.ValueOf(r).Elem()
 	for i := range v.NumField() {
 		if v.Field(i).IsZero() {
 			continue
@@ -124,13 +123,16 @@ func (r *Rule) fields() []field {
 
 // String returns the rule as one line, without its name: "drop to 10.0.202.7 protocol tcp
 // port 25".
-func (r Rule) String() string {
-	words := []string{r.Action}
-	for _, f := range r.fields() {
+func (r Rule) String() string { return inWords(r.Action, fieldsOf(reflect.ValueOf(r))) }
+
+// inWords returns an action and the conditions of a rule as one line.
+func inWords(action string, fields []field) string {
+	words := []string{action}
+	for _, f := range fields {
 		switch f.key {
 		case "name", "action":
-		case r.Action: // "delay 20ms", not "delay delay 20ms"
-			words = append(words, f.text)
+		case action: // "delay 20ms", not "delay delay 20ms"
+			words = append(words, quoted(f.text))
 		default:
 			words = append(words, strings.ReplaceAll(f.key, "_", "-"), quoted(f.text))
 		}
@@ -140,17 +142,20 @@ func (r Rule) String() string {
 
 // quoted returns s in quotes if it is more than one word.
 func quoted(s string) string {
-	if strings.ContainsAny(s, " \t\"") {
+	if strings.ContainsAny(s, " \t\n\"") {
 		return strconv.Quote(s)
 	}
 	return s
 }
 
 // MarshalJSON returns an object with the keys of a topology and the fields that are set.
-func (r Rule) MarshalJSON() ([]byte, error) {
+func (r Rule) MarshalJSON() ([]byte, error) { return inJSON(fieldsOf(reflect.ValueOf(r))) }
+
+// inJSON returns an object with the given fields.
+func inJSON(fields []field) ([]byte, error) {
 	var b bytes.Buffer
 	b.WriteByte('{')
-	for i, f := range r.fields() {
+	for i, f := range fields {
 		if i > 0 {
 			b.WriteByte(',')
 		}
@@ -170,6 +175,12 @@ func (r Rule) MarshalJSON() ([]byte, error) {
 // UnmarshalJSON reads an object with the keys of a topology. Values may be written as in a
 // topology too, numbers as texts. Errors are in the terms of a topology, not of Go.
 func (r *Rule) UnmarshalJSON(data []byte) error {
+	*r = Rule{}
+	return decodeJSON(data, r)
+}
+
+// decodeJSON decodes an object with the keys of a topology into the struct at r, which is empty.
+func decodeJSON(data []byte, r any) error {
 	// JSON is YAML, except for some escapes and white space.
 	dec := json.NewDecoder(bytes.NewReader(data))
 	dec.UseNumber()
@@ -181,7 +192,6 @@ func (r *Rule) UnmarshalJSON(data []byte) error {
 	if err != nil {
 		return err
 	}
-	*r = Rule{}
 	d := &decoder{at: make(positions)}
 	var mistake *Error
 	if err := d.document(data, r); errors.As(err, &mistake) {
