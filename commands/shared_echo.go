@@ -112,7 +112,7 @@ func (p *pinger) exchange(ctx, sendCtx context.Context) error {
 		p.send(sendCtx)
 		err := p.receive(ctx, clock.System(), echoRealWait, func() bool { return p.newestAnswered })
 		if err == nil {
-			err = p.receive(ctx, p.env.Appliance.Clock, echoInterval-clock.System().Since(began), p.done)
+			err = p.receive(ctx, clock.RealTime(p.env.Appliance.Clock), echoInterval-clock.System().Since(began), p.done)
 		}
 		if err != nil {
 			return err
@@ -122,7 +122,7 @@ func (p *pinger) exchange(ctx, sendCtx context.Context) error {
 	if p.received > 0 {
 		rest = max(echoInterval, time.Duration(2*p.maxRTT*float64(time.Millisecond)))
 	}
-	return p.receive(ctx, p.env.Appliance.Clock, rest, p.done)
+	return p.receive(ctx, clock.RealTime(p.env.Appliance.Clock), rest, p.done)
 }
 
 // done reports whether every request has been sent and has its result.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/netip"
 
+	"github.com/esasim/esasim/appliance/clock"
 	"github.com/esasim/esasim/appliance/network"
 	"github.com/esasim/esasim/appliance/resolver"
 	"github.com/esasim/esasim/shell"
@@ -99,7 +100,7 @@ func (t *tracer) hop(ctx context.Context, ttl uint8) (last bool, err error) {
 // probe sends the next probe and waits for the reply. It returns errNoReply if none comes.
 func (t *tracer) probe(ctx context.Context, ttl uint8) (network.Reply, error) {
 	t.seq++
-	began := t.env.Appliance.Clock.Mark()
+	began := clock.RealTime(t.env.Appliance.Clock).Mark()
 	probeCtx, cancel := context.WithTimeoutCause(ctx, t.env.Appliance.Timeouts.Probe, errNoReply)
 	defer cancel()
 	r, err := t.env.Appliance.Net.Probe(probeCtx, network.ProbeRequest{
@@ -120,8 +121,8 @@ func (t *tracer) probe(ctx context.Context, ttl uint8) (network.Reply, error) {
 	}
 	t.env.Printf("%s: sendto: %s\n%[1]s: wrote %[3]s %[4]d chars, ret=-1\n",
 		t.command, text, t.host, t.shownSize)
-	rest := t.env.Appliance.Timeouts.Probe - t.env.Appliance.Clock.Since(began)
-	if err := t.env.Appliance.Clock.Sleep(ctx, max(rest, 0)); err != nil {
+	rest := t.env.Appliance.Timeouts.Probe - clock.RealTime(t.env.Appliance.Clock).Since(began)
+	if err := clock.RealTime(t.env.Appliance.Clock).Sleep(ctx, max(rest, 0)); err != nil {
 		return r, err
 	}
 	return r, errNoReply

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/esasim/esasim/appliance"
+	"github.com/esasim/esasim/appliance/clock"
 	"github.com/esasim/esasim/appliance/config"
 	"github.com/esasim/esasim/appliance/netconfig"
 	"github.com/esasim/esasim/appliance/refusal"
@@ -58,7 +59,7 @@ func newSession(
 		appliance: app, catalog: c, account: account, idleTimeout: idleTimeout,
 		commands: c.allowedTo(account.Role),
 		draft:    app.Config.NewDraft(),
-		in:       newInputBuffer(window != nil, app.Clock),
+		in:       newInputBuffer(window != nil, clock.RealTime(app.Clock)),
 		out:      &outputBuffer{w: out, crlf: window != nil},
 	}
 	s.out.awaitLog = s.awaitInputWritten

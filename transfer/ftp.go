@@ -49,7 +49,7 @@ type FTPOptions struct {
 	Version    string                           // of the software, for the greeting
 	StopReason func(ctx context.Context) string // what Stop(ctx) tells the clients; may be nil
 
-	Clock  clock.Clock       // for the idle timeout and delays; nil means the machine's
+	Clock  clock.Clock       // of file times and of delays; idle timeouts pass in its real time; nil means the machine's
 	Log    func(text string) // writes a line to the appliance's FTP log; may be nil
 	Logger *slog.Logger      // the program's log; nil discards
 

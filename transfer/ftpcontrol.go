@@ -136,7 +136,7 @@ func (c *ftpConn) startLoginTimer() (stop func()) {
 	timeout := c.server.options.LoginTimeout
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.stopLoginTimer = c.server.options.Clock.AfterFunc(timeout, func() {
+	c.stopLoginTimer = clock.RealTime(c.server.options.Clock).AfterFunc(timeout, func() {
 		if c.loggedIn() {
 			return
 		}
@@ -220,7 +220,7 @@ func (c *ftpConn) Read(p []byte) (int, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.lines.Len() == 0 && c.err == nil {
-		stop = c.server.options.Clock.AfterFunc(c.server.options.IdleTimeout, func() {
+		stop = clock.RealTime(c.server.options.Clock).AfterFunc(c.server.options.IdleTimeout, func() {
 			c.endWithReply(fmt.Sprintf("Timeout (%d seconds): closing control connection.",
 				int(c.server.options.IdleTimeout.Seconds())))
 		})

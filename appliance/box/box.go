@@ -37,6 +37,10 @@ type Box struct {
 	powerDone   chan struct{}         // closed when powerAction is done; nil: there was none
 }
 
+// MaxClockRate is the greatest clock rate: a day takes 24 seconds. A packet that needs a millisecond
+// is 4 seconds on its way then.
+const MaxClockRate = 3600
+
 // New returns a box that is not running.
 func New(o Options) (*Box, error) {
 	if o.Blueprint != nil {
@@ -47,6 +51,12 @@ func New(o Options) (*Box, error) {
 	}
 	if o.Clock == nil {
 		o.Clock = clock.System()
+	}
+	switch {
+	case o.ClockRate < 0 || o.ClockRate > MaxClockRate:
+		return nil, fmt.Errorf("box: clock rate %d, expected 1 to %d", o.ClockRate, MaxClockRate)
+	case o.ClockRate > 1:
+		o.Clock = clock.NewScaled(o.Clock, o.ClockRate)
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
@@ -144,12 +154,15 @@ func (b *Box) SetTime(t time.Time) error { return b.Appliance().SetTime(t) }
 // Advance advances the appliance's clock by d. If Options.Clock is a clock.Fake, Advance
 // advances that clock instead, and all timers that expire within d have fired when it returns.
 func (b *Box) Advance(d time.Duration) error {
-	if fake, ok := b.o.Clock.(*clock.Fake); ok && d >= 0 {
-		fake.Advance(d)
+	if fake, ok := clock.RealTime(b.o.Clock).(*clock.Fake); ok && d >= 0 {
+		fake.Advance(d / time.Duration(b.ClockRate()))
 		return nil
 	}
 	return b.Appliance().AdvanceTime(d)
 }
+
+// ClockRate returns how many times as fast as real time the appliance's clock runs.
+func (b *Box) ClockRate() int { return clock.Rate(b.o.Clock) }
 
 // DoorAddrs returns the real addresses of the doors by name.
 func (b *Box) DoorAddrs() map[string]netip.AddrPort {

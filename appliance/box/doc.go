@@ -46,6 +46,11 @@
 // reboot. If the clock of a box is a clock.Fake, Advance advances that clock, and its timers
 // fire. On the machine's clock, timers that wait for a duration are unaffected.
 //
+// With Options.ClockRate, the clock of the world and of the appliance runs a number of times as fast
+// as the machine's. Frames, TCP, faults and limits on idle clients keep real time: package clock says
+// what follows which clock. A reboot does not set the clock back; a new process starts with the
+// machine's time again.
+//
 // # Locks
 //
 // Box.power serializes Start, Stop and reboots, and is held while they work. Box.mu guards

@@ -39,7 +39,10 @@ type Options struct {
 	// one that the client connected to.
 	FTPPublicAddr netip.Addr
 
-	Clock        clock.Clock    // nil means the machine's clock
+	Clock clock.Clock // nil means the machine's clock
+	// ClockRate is how many times as fast as Clock the clock of the world and of the appliance
+	// runs, from 1 to MaxClockRate; 0 means 1.
+	ClockRate    int
 	Entropy      entropy.Source // the zero value is the machine's
 	Logger       *slog.Logger   // nil discards
 	FactoryReset bool           // the first start discards the committed configuration

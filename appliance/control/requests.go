@@ -134,6 +134,7 @@ type Clock struct {
 	// Offset is how far the clock is ahead of the clock on which the box runs, which is
 	// usually that of the machine.
 	Offset netsim.Duration `json:"offset"`
+	Rate   int             `json:"rate"` // how many times as fast as real time it runs
 }
 
 func (s *Server) getClock(r *http.Request) (any, error) {
@@ -141,7 +142,9 @@ func (s *Server) getClock(r *http.Request) (any, error) {
 		return nil, err
 	}
 	now := s.box.Now()
-	return Clock{now, now.Location().String(), netsim.Duration(s.box.Appliance().Clock.Shift())}, nil
+	return Clock{
+		now, now.Location().String(), netsim.Duration(s.box.Appliance().Clock.Shift()), s.box.ClockRate(),
+	}, nil
 }
 
 func (s *Server) putClock(r *http.Request) (any, error) {

@@ -94,7 +94,7 @@ func (s *Set) saveLater() {
 	if s.saveTimer != nil || s.closed {
 		return
 	}
-	s.saveTimer = s.timers.AfterFunc(s.o.Clock, saveInterval, func() {
+	s.saveTimer = s.timers.AfterFunc(clock.RealTime(s.o.Clock), saveInterval, func() {
 		s.mu.Lock()
 		s.saveTimer = nil
 		s.mu.Unlock()

@@ -233,12 +233,19 @@ func reasonText(err error) string {
 	return err.Error()
 }
 
+// provesWrong reports whether a sample shows that the clock must be set. A sample may be off by half
+// of its round trip: that is the error if one way takes all of the time. On a clock that runs fast a
+// round trip takes seconds.
+func provesWrong(offset, roundTrip time.Duration) bool {
+	return offset.Abs() >= max(StepThreshold, roundTrip/2)
+}
+
 // adjust sets the clock if it is wrong.
 func (d *Daemon) adjust(from netip.Addr, s Sample) {
 	offset := s.Shift - d.o.Clock.Shift()
 	d.o.Log(false, fmt.Sprintf("sntp query host %v delay %d offset %d", from,
 		s.Delay.Milliseconds(), offset.Milliseconds()))
-	if offset.Abs() < StepThreshold {
+	if !provesWrong(offset, s.Delay) {
 		return
 	}
 	before := d.o.Clock.Now()

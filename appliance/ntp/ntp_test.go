@@ -291,6 +291,27 @@ func TestDaemonSetsClockAfterStart(t *testing.T) {
 	}
 }
 
+// On a clock that runs 3600 times as fast, a round trip takes seconds. It does not count as a jump of
+// the clock, and the sample is wrong by no more than half of it.
+func TestQueryWithFastClock(t *testing.T) {
+	own := clock.NewOffset(clock.NewScaled(clock.System(), 3600))
+	host := newHost(t)
+	serve(t, host, localhost, func(q ntp.Packet) [][]byte {
+		began := clock.System().Mark()
+		for clock.System().Since(began) < time.Millisecond {
+		} // the answer takes 3.6 seconds of the clock, and is late by less than half of that
+		p := goodAnswer(q, own.Now().Add(-time.Second))
+		return [][]byte{p.Append(nil)}
+	})
+	s, err := query(t, host, own, testTimeout)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s.Delay < 3600*time.Millisecond || (s.Shift-own.Shift()).Abs() > s.Delay/2 {
+		t.Errorf("the sample is %+v, want a shift below half of the delay", s)
+	}
+}
+
 func TestDaemonTriesNextServer(t *testing.T) {
 	host := newHost(t)
 	down := netip.AddrFrom4([4]byte{127, 0, 0, 2})

@@ -47,7 +47,7 @@ type Sample struct {
 }
 
 // maxClockJump is how far the appliance's clock may have run ahead of the machine's during a
-// query.
+// query, in real time.
 const maxClockJump = 100 * time.Millisecond
 
 // Query asks the server at c.Remote once and waits up to limit for an answer. Packets that are
@@ -89,7 +89,8 @@ func Query(ctx context.Context, net network.Transport, own *clock.Offset, c netw
 		if err != nil || p.Mode != ModeServer || p.Origin != request.Transmit {
 			continue // not an answer to this request
 		}
-		if took > clock.System().Since(began)+maxClockJump {
+		rate := time.Duration(clock.Rate(own))
+		if took > (clock.System().Since(began)+maxClockJump)*rate {
 			return Sample{}, ErrClockMoved
 		}
 		return evaluate(p, sent, took)

@@ -145,7 +145,7 @@ func (l *sessions) begin(account users.Account, from netip.Addr) *session {
 		id: l.tokens.token(idLength), secret: l.tokens.token(secretLength),
 		user: account.Name, role: account.Role, from: from,
 		login: l.appliance.Logins.Open(account, from, "gui"),
-		draft: l.appliance.Config.NewDraft(), lastActive: l.appliance.Clock.Mark(),
+		draft: l.appliance.Config.NewDraft(), lastActive: clock.RealTime(l.appliance.Clock).Mark(),
 	}
 	s.authority = l.appliance.Users.Authorize(account, nil, users.AuthorityOptions{
 		OnChange: func(now users.Account, err error) { l.accountChanged(s, now, err) },
@@ -225,7 +225,7 @@ func (l *sessions) expireAfter(s *session, d time.Duration) {
 	if s.ended {
 		return
 	}
-	s.stopTimer = l.timers.AfterFunc(l.appliance.Clock, d, func() {
+	s.stopTimer = l.timers.AfterFunc(clock.RealTime(l.appliance.Clock), d, func() {
 		if left := l.idleLimit() - l.idle(s); left > 0 {
 			l.expireAfter(s, left)
 			return
@@ -235,7 +235,7 @@ func (l *sessions) expireAfter(s *session, d time.Duration) {
 }
 
 func (l *sessions) idle(s *session) time.Duration {
-	return l.appliance.Clock.Since(s.lastActivity())
+	return clock.RealTime(l.appliance.Clock).Since(s.lastActivity())
 }
 
 // find returns the session of a request's cookie, or nil if there is none. active reports
@@ -262,7 +262,7 @@ func (l *sessions) find(cookie string, r *http.Request, active bool) *session {
 	}
 	if active {
 		s.mu.Lock()
-		s.lastActive = l.appliance.Clock.Mark()
+		s.lastActive = clock.RealTime(l.appliance.Clock).Mark()
 		s.mu.Unlock()
 		s.login.Touch()
 	}

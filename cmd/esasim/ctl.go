@@ -316,7 +316,11 @@ const timeFormat = "2006-01-02 15:04:05 -0700"
 
 func printClock(w io.Writer, k control.Clock, err error) error {
 	if err == nil {
-		fmt.Fprintf(w, "%s (%s)\n", k.Time.Format(timeFormat), k.Zone)
+		fmt.Fprintf(w, "%s (%s)", k.Time.Format(timeFormat), k.Zone)
+		if k.Rate > 1 {
+			fmt.Fprintf(w, ", %d times as fast as real time", k.Rate)
+		}
+		fmt.Fprintln(w)
 	}
 	return err
 }

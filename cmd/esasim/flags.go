@@ -9,8 +9,10 @@ import (
 	"net/netip"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 
+	"github.com/esasim/esasim/appliance/box"
 	"github.com/esasim/esasim/fixtures"
 )
 
@@ -66,6 +68,19 @@ func (a *ipv4) UnmarshalText(text []byte) (err error) {
 	if a.Addr, err = netip.ParseAddr(string(text)); err != nil || !a.Is4() {
 		return fmt.Errorf("expected an IPv4 address, such as 192.0.2.1, but got %q", text)
 	}
+	return nil
+}
+
+// A clockRate is the value of --clock-rate; 0 if the flag was not given.
+type clockRate int
+
+// UnmarshalText reads a whole number.
+func (r *clockRate) UnmarshalText(text []byte) error {
+	n, err := strconv.Atoi(string(text))
+	if err != nil || n < 1 || n > box.MaxClockRate {
+		return fmt.Errorf("expected a whole number from 1 to %d, but got %q", box.MaxClockRate, text)
+	}
+	*r = clockRate(n)
 	return nil
 }
 

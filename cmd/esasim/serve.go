@@ -46,6 +46,7 @@ type serve struct {
 	FTPPassive *portRange `name:"ftp-passive" placeholder:"LO-HI" help:"Ports for passive FTP data connections (default: any free ports)."`
 	FTPPublic  ipv4       `name:"ftp-public" placeholder:"ADDR" help:"IPv4 address that passive FTP replies name (default: the one that the client has connected to)."`
 	Ctl        address    `placeholder:"ADDR" help:"Answer esasim ctl at this address of the loopback interface, too, besides the socket in the data directory."`
+	ClockRate  clockRate  `name:"clock-rate" placeholder:"N" help:"Run the appliance's clock N times as fast, up to 3600: with 1440 a day takes a minute. Packets, faults and time-outs of clients keep real time."`
 	Ready      string     `predictor:"file" placeholder:"FILE" help:"Write all addresses to FILE, as JSON, once every listener answers."`
 	LogLevel   logLevel   `predictor:"level" default:"warn" placeholder:"LEVEL" help:"The least level that is written to standard error: debug, info, warn or error (default: warn)."`
 }
@@ -81,6 +82,7 @@ func (s *serve) Run(t stdio) (err error) {
 		FTPPassivePorts: s.FTPPassive.bounds(),
 		FTPPublicAddr:   s.FTPPublic.Addr,
 		Logger:          log,
+		ClockRate:       int(s.ClockRate),
 	})
 	if err != nil {
 		return err

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/esasim/esasim/appliance/clock"
 	"github.com/esasim/esasim/appliance/events"
 	"github.com/esasim/esasim/appliance/mail"
 	"github.com/esasim/esasim/appliance/mta/mailevents"
@@ -176,7 +177,7 @@ func (s *Server) persist(ctx context.Context, write func() (queue.Result, error)
 			told = true
 			s.o.Logger.Warn("the mail queue cannot be written; the write is retried", "err", err)
 		}
-		if s.o.Clock.Sleep(ctx, saveInterval) != nil {
+		if clock.RealTime(s.o.Clock).Sleep(ctx, saveInterval) != nil {
 			return queue.Result{}, false
 		}
 	}

@@ -227,7 +227,7 @@ func (s *session) lost() {
 // message within a time of its own.
 func (s *session) arm() {
 	after := func(seconds int, why ending) func() bool {
-		return s.timers.AfterFunc(s.server.o.Clock, time.Duration(seconds)*time.Second,
+		return s.timers.AfterFunc(clock.RealTime(s.server.o.Clock), time.Duration(seconds)*time.Second,
 			func() { s.end(why) })
 	}
 	// The client is told when four fifths of the time are over (mail.md 4.5).
