@@ -76,14 +76,6 @@ func printAlertSettings(env *shell.Env, s alert.Settings) {
 	}
 }
 
-// autoSupportName returns this version's name of AutoSupport.
-func autoSupportName(env *shell.Env) string {
-	if env.Appliance.Product.IronPort() {
-		return "IronPort AutoSupport"
-	}
-	return "Cisco IronPort AutoSupport"
-}
-
 // listOrAll lists the chosen values. An empty list stands for all of them.
 func listOrAll[T ~string](list []T) string {
 	if len(list) == 0 {
@@ -237,16 +229,5 @@ func chooseAlertSender(ctx context.Context, env *shell.Env) error {
 			return nil
 		}
 		return env.Form(ctx, shell.Text(&s.From, "Enter the From Address.", alert.CheckAddress))
-	})
-}
-
-// editAlerts changes the draft's settings, if the result is valid. change holds the whole
-// conversation.
-func editAlerts(env *shell.Env, change func(*alert.Settings) error) error {
-	return editSection(env, alert.Section, func(s *alert.Settings) error {
-		if err := change(s); err != nil {
-			return err
-		}
-		return s.Check()
 	})
 }

@@ -2,10 +2,7 @@ package commands
 
 import (
 	"context"
-	"net/netip"
-	"strings"
 
-	"github.com/esasim/esasim/appliance/netconfig"
 	"github.com/esasim/esasim/appliance/users"
 	"github.com/esasim/esasim/shell"
 )
@@ -30,32 +27,6 @@ var _ = register(&shell.Command{
 		}
 		env.Printf("Warning: setting an incorrect default gateway may cause the current connection\n" +
 			"to be interrupted when the changes are committed.\n")
-		now := netconfig.Gateways.Get(env.Draft).IPv4
-		if v6 {
-			now = netconfig.Gateways.Get(env.Draft).IPv6
-		}
-		preset := ""
-		if now.IsValid() {
-			preset = now.String()
-		}
-		_, err := env.Ask(ctx, "Enter new default gateway:", preset, func(answer string) (err error) {
-			if answer == "" || strings.EqualFold(answer, "none") {
-				now = netip.Addr{}
-				return nil
-			}
-			now, err = parseHostAddr(answer, v6)
-			return err
-		})
-		if err != nil {
-			return err
-		}
-		return editSection(env, netconfig.Gateways, func(g *netconfig.DefaultGateways) error {
-			if v6 {
-				g.IPv6 = now
-			} else {
-				g.IPv4 = now
-			}
-			return nil
-		})
+		return askGateway(ctx, env, "Enter new default gateway:", v6)
 	},
 })

@@ -128,3 +128,26 @@ func portNames(ports netconfig.PortList) (names []string) {
 	}
 	return names
 }
+
+// askGateway asks for the default gateway of an IP version.
+func askGateway(ctx context.Context, env *shell.Env, question string, v6 bool) error {
+	return editSection(env, netconfig.Gateways, func(g *netconfig.DefaultGateways) error {
+		now := &g.IPv4
+		if v6 {
+			now = &g.IPv6
+		}
+		preset := ""
+		if now.IsValid() {
+			preset = now.String()
+		}
+		_, err := env.Ask(ctx, question, preset, func(answer string) (err error) {
+			if answer == "" || strings.EqualFold(answer, "none") {
+				*now = netip.Addr{}
+				return nil
+			}
+			*now, err = parseHostAddr(answer, v6)
+			return err
+		})
+		return err
+	})
+}

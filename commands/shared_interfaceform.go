@@ -18,6 +18,30 @@ import (
 // ask asks the questions that NEW and EDIT share.
 func (d ipDialogue) ask(ctx context.Context, i *netconfig.IPInterface) error {
 	others := d.others(i.Name)
+	if err := d.askNetwork(ctx, i, others); err != nil {
+		return err
+	}
+	if err := d.askPort(ctx, i, others); err != nil {
+		return err
+	}
+	if err := d.env.Form(ctx, hostnameField(&i.Hostname)); err != nil {
+		return err
+	}
+	for _, s := range ipServices {
+		if err := d.askService(ctx, i, s); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func hostnameField(name *string) shell.Field {
+	return shell.Text(name, "Hostname:", netconfig.CheckHostname)
+}
+
+// askNetwork asks for the name and the addresses of an interface.
+func (d ipDialogue) askNetwork(
+	ctx context.Context, i *netconfig.IPInterface, others []netconfig.IPInterface) error {
 	checkName := func(name string) error {
 		for _, o := range others {
 			if strings.EqualFold(o.Name, name) {
@@ -40,24 +64,10 @@ func (d ipDialogue) ask(ctx context.Context, i *netconfig.IPInterface) error {
 			return err
 		}
 		if i.IPv4.IsValid() || i.IPv6.IsValid() {
-			break
+			return nil
 		}
 		d.env.PrintWrapped("An IP interface needs an IPv4 address or an IPv6 address.")
 	}
-	if err := d.askPort(ctx, i, others); err != nil {
-		return err
-	}
-	if err := d.env.Form(ctx, shell.Text(&i.Hostname, "Hostname:", func(name string) error {
-		return netconfig.CheckHostname(name)
-	})); err != nil {
-		return err
-	}
-	for _, s := range ipServices {
-		if err := d.askService(ctx, i, s); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 func (d ipDialogue) askAddresses(
@@ -200,15 +210,20 @@ func (d ipDialogue) askPort(
 			return err
 		}
 		i.Port = names[n]
-		for _, o := range others {
-			if p, q, clash := i.Overlap(o); clash {
-				return refusal.Newf("%v overlaps with %v of the IP interface %s, which is on %s: "+
-					"an Ethernet interface needs networks of its own.", p, q, o.Name, o.Port)
-			}
-		}
-		return nil
+		return checkOverlap(*i, others)
 	})
 	return err
+}
+
+// checkOverlap refuses an interface with a network that overlaps with one on another port.
+func checkOverlap(i netconfig.IPInterface, others []netconfig.IPInterface) error {
+	for _, o := range others {
+		if p, q, clash := i.Overlap(o); clash {
+			return refusal.Newf("%v overlaps with %v of the IP interface %s, which is on %s: "+
+				"an Ethernet interface needs networks of its own.", p, q, o.Name, o.Port)
+		}
+	}
+	return nil
 }
 
 // An ipService is a service that can listen on an IP interface.
