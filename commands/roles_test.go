@@ -21,7 +21,7 @@ func TestForbiddenCommandsOfRoles(t *testing.T) {
 	}
 	handleMail := []string{
 		"archivemessage", "bouncerecipients", "deleterecipients", "delivernow", "oldmessage",
-		"redirectrecipients", "removemessage", "resume", "resumedel", "resumelistener", "showmessage",
+		"redirectrecipients", "removemessage", "resetqueue", "resume", "resumedel", "resumelistener", "showmessage",
 		"showrecipients", "suspend", "suspenddel", "suspendlistener", "workqueue",
 	}
 	operate = append(operate, handleMail...)

@@ -48,11 +48,11 @@ var unsimulated = []unsimulatedCommand{
 		" addressconfig certconfig generalconfig updateconfig updatenow trace credits mailconfig"},
 	{names: "aliasconfig smtpauthconfig localeconfig" +
 		" altsrchost bvconfig destqueue unsubscribe" +
-		" resetqueue tarpit"},
+		" tarpit"},
 	{names: "addresslistconfig dictionaryconfig exceptionconfig filters policyconfig" +
 		" quarantineconfig scanconfig stripheaders textconfig incomingrelayconfig slblconfig" +
-		" domainkeysconfig dnshostprefs dnslistconfig dnslisttest ldapconfig ldapflush ldaptest" +
-		" sievechar senderbaseconfig sbstatus snmpconfig setcorewatch"},
+		" domainkeysconfig dnshostprefs dnslistconfig ldapconfig ldapflush ldaptest" +
+		" sievechar senderbaseconfig snmpconfig setcorewatch"},
 	{since: product.Version{Major: 7}, names: "sslconfig reportingconfig trackingconfig" +
 		" callaheadconfig contentscannerstatus contentscannerupdate tlsverify ipcheck tzupdate" +
 		" repengstatus repengupdate fipsconfig diskquotaconfig wipedata" +

@@ -52,6 +52,13 @@ func ReverseName(a netip.Addr) string {
 	return name
 }
 
+// ListName returns the name under which the DNS list of a domain has an address (RFC 5782).
+func ListName(a netip.Addr, domain string) string {
+	name := ReverseName(a)
+	name = strings.TrimSuffix(strings.TrimSuffix(name, "in-addr.arpa."), "ip6.arpa.")
+	return name + domain
+}
+
 // Records returns the records of a name, from the cache or from the servers, as Lookup does.
 // Their TTL is the remaining time in the cache. If the type is PTR, name may be an address.
 func (c *Client) Records(ctx context.Context, name, kind string) ([]Record, error) {

@@ -13,10 +13,10 @@ import (
 	"github.com/esasim/esasim/appliance/resolver"
 )
 
-// reputationZone is the domain whose DNS service knows the reputation of addresses. The real
+// ReputationZone is the domain whose DNS service knows the reputation of addresses. The real
 // service's queries are not public: here the name is that of a DNS list, and the answer is a TXT
 // record such as "score=-9.5 country=United States".
-const reputationZone = "rf.senderbase.org"
+const ReputationZone = "rf.senderbase.org"
 
 // admit finds out who the client is and what the host access table says, and greets it. It reports
 // whether the client may go on. If not, the connection is over.
@@ -95,7 +95,7 @@ func (s *session) identify() sender {
 	listed := map[string]bool{}
 	who.listed = func(zone string) bool {
 		if _, known := listed[zone]; !known {
-			_, err := s.server.o.Resolver.Lookup(s.ctx, listName(who.addr, zone), 4)
+			_, err := s.server.o.Resolver.Lookup(s.ctx, resolver.ListName(who.addr, zone), 4)
 			listed[zone] = err == nil
 		}
 		return listed[zone]
@@ -105,7 +105,7 @@ func (s *session) identify() sender {
 
 // reputation asks for the score and the country of an address.
 func (s *session) reputation(addr netip.Addr) (score *float64, country string) {
-	records, err := s.server.o.Resolver.Records(s.ctx, listName(addr, reputationZone), "TXT")
+	records, err := s.server.o.Resolver.Records(s.ctx, resolver.ListName(addr, ReputationZone), "TXT")
 	if err != nil || len(records) == 0 {
 		return nil, ""
 	}
@@ -116,13 +116,6 @@ func (s *session) reputation(addr netip.Addr) (score *float64, country string) {
 		score = &n
 	}
 	return score, country
-}
-
-// listName returns the name under which a DNS list has an address (RFC 5782).
-func listName(addr netip.Addr, zone string) string {
-	name := resolver.ReverseName(addr)
-	name = strings.TrimSuffix(strings.TrimSuffix(name, "in-addr.arpa."), "ip6.arpa.")
-	return name + zone
 }
 
 func family(a netip.Addr) int {

@@ -39,7 +39,7 @@
 // ones, accepts connections before a program sees them.
 //
 // SenderBase is asked with one DNS query for each connection. The form of that query is not public;
-// ours is reputationZone's.
+// ours is ReputationZone's.
 //
 // Time limits run on the appliance's clock; when one ends, the session's read is interrupted.
 //

@@ -40,6 +40,9 @@ func newZone(c Config) *zone {
 			z.add(&dns.PTR{Hdr: recordHeader(reverse, dns.TypePTR), Ptr: dns.Fqdn(name)})
 		}
 	}
+	if len(z.reputations) > 0 {
+		z.add(startOfAuthority(ReputationZone))
+	}
 	more, _ := parseRecords(c.Options["records"]) // the option has been checked
 	for _, rr := range more {
 		z.add(rr)
@@ -241,6 +244,11 @@ func (z *zone) authority(name string) dns.RR {
 			return rr
 		}
 	}
+	return startOfAuthority(apex)
+}
+
+// startOfAuthority returns the SOA record of a zone that the topology does not define.
+func startOfAuthority(apex string) *dns.SOA {
 	below := strings.TrimPrefix(apex, ".")
 	return &dns.SOA{
 		Hdr: recordHeader(apex, dns.TypeSOA), Ns: "ns." + below, Mbox: "hostmaster." + below,

@@ -35,13 +35,14 @@ var world = &peers.Records{
 }
 
 // TestReputation: the smallest network that has the address counts; of other addresses nothing is
-// known.
+// known. The test entry exists.
 func TestReputation(t *testing.T) {
 	const six = "1.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.8.b.d.0.1.0.0.2"
 	for name, want := range map[string]string{
 		"9.113.0.203":  `NOERROR aa "score=0.0 country=United States"`,
 		"66.113.0.203": `NOERROR aa "score=none country=Netherlands"`,
 		six:            `NOERROR aa "score=0.0"`,
+		"2.0.0.127":    `NOERROR aa "score=none"`,
 	} {
 		got := ask(t, nil, name+".rf.senderbase.org. TXT")
 		if text := strings.Join(got, " "); !strings.HasPrefix(text, "NOERROR aa ") ||
