@@ -5,6 +5,9 @@ import (
 	"io"
 )
 
+// errNoRecords means that messages of a segment have no readable record in it.
+var errNoRecords = errors.New("records of messages in the queue are missing")
+
 // compactBytes is about how much a step of the compaction copies.
 const compactBytes = 1 << 20
 
@@ -13,7 +16,8 @@ const compactBytes = 1 << 20
 type compaction struct {
 	seg    *segment // the oldest one; nil between segments
 	reader recordReader
-	paused bool // until the next successful write
+	from   int64 // where the latest step began to read; a step that is not written is repeated
+	paused bool  // until the next successful write
 }
 
 // compactionDue reports whether the oldest segment should be compacted: less than a quarter of it
@@ -50,6 +54,7 @@ func (w *writer) snapshots() []*request {
 		w.compact.seg = seg
 		w.compact.reader = recordReader{number: seg.number, off: segmentHeaderSize, limit: seg.end}
 	}
+	w.compact.from = w.compact.reader.off
 	seg.file.pin()
 	file, err := seg.file.open()
 	var list []*request
@@ -57,7 +62,12 @@ func (w *writer) snapshots() []*request {
 		w.compact.reader.file = file
 		list, err = w.collect(seg)
 	}
-	if err != nil && !errors.Is(err, io.EOF) || err != nil && len(list) == 0 {
+	if errors.Is(err, io.EOF) {
+		if err = nil; len(list) == 0 {
+			err = errNoRecords
+		}
+	}
+	if err != nil {
 		w.q.log.Error("queue: a segment of the log cannot be compacted", "path", seg.file.path,
 			"err", err)
 		w.q.mu.Lock()

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 
@@ -143,6 +144,79 @@ func TestFailuresAreLoggedOnce(t *testing.T) {
 	if n := strings.Count(log.String(), "\n"); n != 2 || !strings.Contains(log.String(), "again") {
 		t.Errorf("%d lines are logged:\n%s", n, &log)
 	}
+}
+
+// A compaction that met a full disk takes up again where it was when there is space: no message of
+// the segment is passed over, and the segment is removed.
+func TestCompactionAfterAFullDisk(t *testing.T) {
+	f := newFakeFS(workloadDir)
+	opts := workloadOptions(f)
+	var log lockedBuffer
+	opts.Logger = slog.New(slog.NewTextHandler(&log, nil))
+	q := mustOpen(t, opts)
+	oldest := fmt.Sprintf("%016x.seg", 1)
+	var first, later []uint64 // messages, by their segments
+	for q.Segments() < 3 {
+		mid := mustCommit(t, q, envelope(1), 500)
+		if q.Segments() < 2 {
+			first = append(first, mid)
+		} else {
+			later = append(later, mid)
+		}
+	}
+	f.mu.Lock()
+	f.fail = func(op, _ string, n int) error {
+		if op == "write" && n > 400 { // the steps of the compaction, not the updates
+			return syscall.ENOSPC
+		}
+		return nil
+	}
+	f.mu.Unlock()
+	for _, mid := range first[1:] { // one message keeps the oldest segment
+		if _, err := q.Update(t.Context(), mid, queue.Delivered(0)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	// An update is answered after a failed step of the compaction that was written with it.
+	for range 3 {
+		if _, err := q.Update(t.Context(), later[0], deferred(0)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	f.mu.Lock()
+	f.fail = nil
+	f.mu.Unlock()
+	mustCommit(t, q, envelope(1), 500)
+	await(t, func() bool {
+		if strings.Contains(log.String(), "compacted") {
+			t.Fatalf("the queue logs %s", &log)
+		}
+		return f.content()[oldest] == nil
+	})
+	if err := checkBody(q, first[0], 500); err != nil {
+		t.Error(err)
+	}
+	if !strings.Contains(log.String(), "could not be written") {
+		t.Error("no compaction met the full disk")
+	}
+}
+
+// A lockedBuffer is a log that is read while it is written.
+type lockedBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *lockedBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *lockedBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
 }
 
 // A batch that does not fit is divided: updates get the last space.

@@ -184,6 +184,7 @@ func (w *writer) process(batch []*request) {
 	if err != nil && len(snapshots) > 0 {
 		// Compaction can wait; it continues after the next success.
 		w.compact.paused = true
+		w.compact.reader.off = w.compact.from
 		w.report(err)
 		if snapshots = nil; len(batch) > 0 {
 			err = w.write(nil, batch)
