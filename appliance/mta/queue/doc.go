@@ -10,8 +10,8 @@
 //	if result.Finished { ... } // true once in the life of a message
 //
 // The package knows neither the configuration nor the network. Which message is processed or
-// delivered when is decided by its callers: they read the queue with Each when they start, and hear
-// of changes by the Observer.
+// delivered when is decided by its callers: they read the queue with Each when they start, and hand
+// on the messages that they commit.
 //
 // # Terms
 //

@@ -35,36 +35,25 @@ const DefaultQuota = 8 << 30
 
 // Options say how a queue is opened. Only Dir is required.
 type Options struct {
-	Dir      string       // no other queue may use it at the same time
-	Quota    int64        // bytes of queued and incoming messages; 0 means DefaultQuota
-	FS       FS           // nil means the machine's
-	Logger   *slog.Logger // for damage and failures of the disk; nil discards them
-	Observer Observer     // hears of changes
+	Dir    string       // no other queue may use it at the same time
+	Quota  int64        // bytes of queued and incoming messages; 0 means DefaultQuota
+	FS     FS           // nil means the machine's
+	Logger *slog.Logger // for damage and failures of the disk; nil discards them
 
 	// SegmentSize is after how many bytes the next segment begins: 0 means 64 MiB. At most 1 GiB.
 	SegmentSize int64
 }
 
-// An Observer is told what happens, in the order in which it became durable. Its functions are
-// called one at a time, before the Commit or Update that causes them returns. They hold up all
-// other writers and may call the queue's methods that read, but not those that write (Commit,
-// CommitWith, Update and Close would block forever). Unused functions are nil.
-type Observer struct {
-	Committed func(Envelope)
-	Updated   func(mid uint64, changes []Change, result Result)
-}
-
 // A Queue is a durable queue of messages. Its methods are safe for concurrent use.
 type Queue struct {
-	dir      *directory
-	log      *slog.Logger
-	quota    int64
-	observer Observer
-	ids      *counters
-	used     atomic.Int64 // bytes of the quota, by messages and what is being received
-	buffers  sync.Pool    // of *[]byte: bodies of Incoming
-	writer   *writer
-	done     chan struct{} // closed when the writer has ended
+	dir     *directory
+	log     *slog.Logger
+	quota   int64
+	ids     *counters
+	used    atomic.Int64 // bytes of the quota, by messages and what is being received
+	buffers sync.Pool    // of *[]byte: bodies of Incoming
+	writer  *writer
+	done    chan struct{} // closed when the writer has ended
 
 	mu       sync.Mutex
 	wake     sync.Cond // a request has been queued, or the queue was closed
@@ -116,7 +105,7 @@ func Open(opts Options) (*Queue, error) {
 	}
 	dir := &directory{fs: opts.FS, path: opts.Dir}
 	q := &Queue{
-		dir: dir, log: opts.Logger, quota: opts.Quota, observer: opts.Observer,
+		dir: dir, log: opts.Logger, quota: opts.Quota,
 		ids:      &counters{dir: dir, log: opts.Logger},
 		done:     make(chan struct{}),
 		messages: map[uint64]*message{}, incoming: map[uint64]bool{},

@@ -334,38 +334,6 @@ func TestBodyStaysValid(t *testing.T) {
 	}
 }
 
-func TestObserverHearsOfEveryChangeInOrder(t *testing.T) {
-	var heard []string
-	var q *queue.Queue
-	q = mustOpen(t, queue.Options{Dir: t.TempDir(), Observer: queue.Observer{
-		Committed: func(env queue.Envelope) {
-			if _, ok := q.Message(env.MID); !ok {
-				t.Errorf("message %d is not there", env.MID)
-			}
-			heard = append(heard,
-				fmt.Sprint("commit ", env.MID, " ", len(env.Recipients), " ", env.Size))
-		},
-		Updated: func(mid uint64, changes []queue.Change, r queue.Result) {
-			heard = append(heard, fmt.Sprint("update ", mid, " ", len(changes), " ", r))
-		},
-	}})
-	mid := mustCommit(t, q, envelope(2), 10)
-	q.Update(t.Context(), mid, queue.Delivered(7))
-	q.Update(t.Context(), mid, queue.Delivered(1))
-	in, err := q.Create(q.NextMID())
-	if err != nil {
-		t.Fatal(err)
-	}
-	result, err := in.CommitWith(t.Context(), envelope(1), mid, queue.Bounced(0))
-	if err != nil || !result.Finished {
-		t.Error(result, err)
-	}
-	want := []string{"commit 1 2 10", "update 1 1 {false 1}", "commit 2 1 0", "update 1 1 {true 0}"}
-	if !slices.Equal(heard, want) {
-		t.Errorf("%q, want %q", heard, want)
-	}
-}
-
 // A bounce and the end of its recipient happen together or not at all.
 func TestCommitWith(t *testing.T) {
 	f := newFakeFS(workloadDir)

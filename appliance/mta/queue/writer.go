@@ -369,13 +369,9 @@ func (w *writer) apply(snapshots, batch []*request) {
 	for _, r := range snapshots {
 		q.move(r.msg, w.seg, r.off, len(r.head))
 	}
-	committed := make([]Envelope, 0, len(batch))
 	for _, r := range batch {
 		if r.msg != nil {
 			q.insert(r.msg, w.seg, r.off, len(r.head))
-			if q.observer.Committed != nil {
-				committed = append(committed, r.msg.envelope())
-			}
 		}
 		if r.mid != 0 {
 			r.result, r.drop = q.change(q.messages[r.mid], r.changes)
@@ -384,13 +380,6 @@ func (w *writer) apply(snapshots, batch []*request) {
 	unused := q.takeUnused(w.seg)
 	q.mu.Unlock()
 	for _, r := range batch {
-		if r.msg != nil && q.observer.Committed != nil {
-			q.observer.Committed(committed[0])
-			committed = committed[1:]
-		}
-		if r.mid != 0 && q.observer.Updated != nil {
-			q.observer.Updated(r.mid, r.changes, r.result)
-		}
 		r.done <- nil
 	}
 	for _, s := range unused {
