@@ -88,7 +88,8 @@ func Open(o Options) (*Server, error) {
 		},
 	})
 	s.Pipeline = pipeline.New(pipeline.Options{
-		Queue: q, Events: o.Events, Logger: o.Logger, Deliver: s.Delivery.Enqueue,
+		Queue: q, Events: o.Events, Logger: o.Logger,
+		Claim: s.Delivery.Claim, Deliver: s.Delivery.Enqueue,
 	})
 	s.Listener = listener.NewServer(listener.Options{
 		Listen: func(ctx context.Context) (net.Listener, error) {

@@ -57,14 +57,13 @@ func (s *Server) Select(x Selection, f func(env queue.Envelope) bool) {
 // Delete ends the chosen recipients without a bounce message, and returns how many messages and
 // recipients there were. A recipient whose delivery is under way may get the message.
 func (s *Server) Delete(ctx context.Context, x Selection) (messages, recipients int) {
-	s.each(ctx, x, func(j job) int {
+	s.each(ctx, x, func(j job) {
 		done := 0
 		for domain, rids := range byDomain(j) {
 			done += s.delete(ctx, job{j.env, rids}, domain, "administrator")
 		}
 		recipients += done
 		messages += min(done, 1)
-		return done
 	})
 	return messages, recipients
 }
@@ -89,7 +88,7 @@ func (s *Server) delete(ctx context.Context, j job, domain, by string) int {
 // Bounce ends the chosen recipients with bounce messages, and returns how many messages and
 // recipients there were.
 func (s *Server) Bounce(ctx context.Context, x Selection) (messages, recipients int) {
-	s.each(ctx, x, func(j job) int {
+	s.each(ctx, x, func(j job) {
 		done := 0
 		for domain, rids := range byDomain(j) {
 			for _, rid := range rids {
@@ -100,7 +99,6 @@ func (s *Server) Bounce(ctx context.Context, x Selection) (messages, recipients 
 		}
 		recipients += done
 		messages += min(done, 1)
-		return done
 	})
 	return messages, recipients
 }
@@ -108,55 +106,63 @@ func (s *Server) Bounce(ctx context.Context, x Selection) (messages, recipients 
 // Redirect has all recipients of the queue delivered to one host, and returns how many there were.
 // Their addresses stay: they are what the host is given.
 func (s *Server) Redirect(ctx context.Context, host string) (recipients int) {
-	s.each(ctx, Selection{}, func(j job) int {
+	s.each(ctx, Selection{}, func(j job) {
 		var changes []queue.Change
-		for i, r := range j.env.Recipients {
-			changes = append(changes, queue.Redirected(r.RID, host))
-			j.env.Recipients[i].Host, j.env.Recipients[i].Next = host, time.Time{}
+		for _, rid := range j.rids {
+			changes = append(changes, queue.Redirected(rid, host))
 		}
-		if _, ok := s.record(ctx, j.env.MID, changes...); !ok {
-			return 0
+		if _, ok := s.record(ctx, j.env.MID, changes...); ok {
+			recipients += len(changes)
 		}
-		recipients += len(changes)
-		if j.env.Stage == queue.Delivery {
-			s.Enqueue(j.env)
-		}
-		return len(changes)
 	})
 	return recipients
 }
 
-// each calls f with each message of the queue that has chosen recipients that wait. They are taken
-// out of the lines, so that no worker tries them in the meantime. f returns how many recipients it
-// has dealt with; if those are not all, the others are put back.
-func (s *Server) each(ctx context.Context, x Selection, f func(job) int) {
+// each calls f with each message of the queue that has chosen recipients, except for those whose
+// delivery is under way. Until f returns, the message is claimed and the recipients are taken out of
+// their lines. Those that the queue still has afterwards are put back.
+func (s *Server) each(ctx context.Context, x Selection, f func(job)) {
 	s.Select(x, func(env queue.Envelope) bool {
-		if j := s.withdraw(env); len(j.rids) > 0 && f(j) < len(j.rids) {
-			s.restore(j)
+		release, ok := s.Claim(ctx, env.MID)
+		if !ok {
+			return false
 		}
-		return ctx.Err() == nil
+		defer release()
+		j, waited := s.takeOut(env.MID, x)
+		if len(j.rids) > 0 {
+			f(j)
+		}
+		if waited {
+			s.Enqueue(env.MID)
+		}
+		return true
 	})
 }
 
-// withdraw takes recipients out of the lines. Those whose delivery is under way are left out of the
-// job. While the server is stopped nothing is in a line, and all are returned.
-func (s *Server) withdraw(env queue.Envelope) job {
+// takeOut returns the chosen recipients of a message, as the queue has them now, without those that
+// are being tried. If they waited for delivery, they are taken out of their lines and waited is
+// true; otherwise the message is in the work queue.
+func (s *Server) takeOut(mid uint64, x Selection) (j job, waited bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	j := job{env: env}
-	var kept []queue.Recipient
+	env, _ := s.o.Queue.Message(mid)
+	j.env = env
+	j.env.Recipients = nil
 	for _, r := range env.Recipients {
-		if s.ctx != nil && env.Stage == queue.Delivery {
-			d := s.destinations[destinationOf(r)]
-			if d == nil || !d.line.takeRecipient(env.MID, r.RID) {
-				continue
-			}
+		d := s.destinations[destinationOf(r)]
+		waits := d != nil && d.line.has(mid, r.RID)
+		flying := s.flights[recipientKey{mid, r.RID}] > 0
+		waited = waited || waits || flying
+		if flying || !x.chooses(&env, r) {
+			continue
 		}
-		kept = append(kept, r)
+		if waits {
+			d.line.takeRecipient(mid, r.RID)
+		}
+		j.env.Recipients = append(j.env.Recipients, r)
 		j.rids = append(j.rids, r.RID)
 	}
-	j.env.Recipients = kept
-	return j
+	return j, waited
 }
 
 // byDomain divides the recipients of a job by destination.
@@ -226,11 +232,11 @@ func (s *Server) Resume() bool {
 	s.suspended = false
 	s.suspensions++
 	s.idle.Broadcast() // a Suspend that waits is over
-	s.scheduleAll()
-	s.mu.Unlock()
-	if changed {
+	if changed {       // with mu held, so that no delivery is told before
 		events.Publish(s.o.Events, 0, mailevents.Suspension{What: mailevents.Delivery})
 	}
+	s.scheduleAll()
+	s.mu.Unlock()
 	return changed
 }
 

@@ -61,7 +61,7 @@ func (s *Server) bounce(
 	}
 	s.finished(seq, j.env.MID, result)
 	if sent {
-		s.Enqueue(notice.env)
+		s.Enqueue(notice.env.MID)
 	}
 	return true
 }

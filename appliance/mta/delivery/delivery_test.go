@@ -172,7 +172,7 @@ func (b *fixture) submit(from string, to ...string) queue.Envelope {
 	if err := in.Commit(b.t.Context(), env); err != nil {
 		b.t.Fatal(err)
 	}
-	b.Enqueue(env)
+	b.Enqueue(env.MID)
 	return env
 }
 

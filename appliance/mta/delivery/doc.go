@@ -17,7 +17,7 @@
 //
 //	s := delivery.NewServer(delivery.Options{...})
 //	err := s.Start(ctx)
-//	s.Enqueue(envelope)
+//	s.Enqueue(mid)
 //
 // Commands ask it for the state of destinations, and tell it to deliver now, to suspend, or to
 // delete, bounce or redirect recipients.
@@ -45,8 +45,12 @@
 // Which code and phrase a failure has follows the basic SMTP code and the step, not the server's own
 // enhanced code (mail.md 1.6).
 //
+// The work queue and administrators' commands claim a message (Claim) while they deal with it, and
+// Enqueue of a claimed message takes effect when the claim ends, with the recipients that the queue
+// has then. So a command never acts on a message that is handed on at the same time.
+//
 // # Locks
 //
-// Server.mu guards destinations and counts. It is held neither while a connection is used nor while
-// the queue writes.
+// Server.mu guards destinations, claims and counts. It is held neither while a connection is used nor
+// while the queue writes. The queue is read and events are published with it held.
 package delivery

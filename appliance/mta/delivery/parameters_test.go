@@ -39,7 +39,7 @@ func TestMailParameters(t *testing.T) {
 				t.Fatal(err)
 			}
 			env, _ = b.queue.Message(mid)
-			b.Enqueue(env)
+			b.Enqueue(env.MID)
 			b.expect("New SMTP DCID 1 ~", "Delivery start ~", "Message done ~", "MID 1 RID [0] Response ~",
 				"Message finished MID 1 done")
 			want := "MAIL FROM:<a@example.net>" + test.want + "\nRCPT TO:<b@example.com>\n" + body

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"log/slog"
 	"net/netip"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -59,10 +58,18 @@ type Server struct {
 	cancel       context.CancelFunc
 	suspended    bool
 	destinations map[string]*destination
+	flights      map[recipientKey]int // how many workers deal with a recipient
+	claimed      map[uint64]bool      // by MID; true: Enqueue was called meanwhile
 	connections  int
 	crowded      bool      // a destination waits because there are too many connections
-	idle         sync.Cond // a worker has ended, or deliveries were resumed
+	idle         sync.Cond // a worker or a claim has ended, or deliveries were resumed
 	suspensions  uint64    // how often deliveries were suspended or resumed
+}
+
+// A recipientKey names a recipient of the queue.
+type recipientKey struct {
+	mid uint64
+	rid int
 }
 
 // A destination holds the recipients and workers of one domain. Server.mu guards it.
@@ -85,7 +92,10 @@ type destination struct {
 
 // NewServer returns a Server that delivers nothing before Start.
 func NewServer(o Options) *Server {
-	s := &Server{o: o, destinations: map[string]*destination{}}
+	s := &Server{
+		o: o, destinations: map[string]*destination{},
+		flights: map[recipientKey]int{}, claimed: map[uint64]bool{},
+	}
 	s.idle.L = &s.mu
 	return s
 }
@@ -103,7 +113,7 @@ func (s *Server) Start(context.Context) error {
 	s.mu.Unlock()
 	s.o.Queue.Each(func(env *queue.Envelope) bool {
 		if env.Stage == queue.Delivery {
-			s.Enqueue(*env)
+			s.Enqueue(env.MID)
 		}
 		return true
 	})
@@ -127,22 +137,74 @@ func (s *Server) Stop(context.Context) error {
 	return nil
 }
 
-// Enqueue has a message delivered to its unfinished recipients, each when its next attempt is due.
-// Enqueue does not block. Before Start it does nothing: Start finds the message in the queue.
-func (s *Server) Enqueue(env queue.Envelope) {
+// Enqueue has a message of the queue delivered to its unfinished recipients, each when its next
+// attempt is due, as the queue has them now. Recipients that wait already, or are being tried, stay
+// as they are. Enqueue does not block. Before Start it does nothing: Start finds the message in the
+// queue. If the message is claimed, Enqueue takes effect when the claim ends.
+func (s *Server) Enqueue(mid uint64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.enqueue(mid)
+}
+
+// enqueue is Enqueue. mu must be held.
+func (s *Server) enqueue(mid uint64) {
 	if s.ctx == nil {
 		return
 	}
+	if _, claimed := s.claimed[mid]; claimed {
+		s.claimed[mid] = true
+		return
+	}
+	env, _ := s.o.Queue.Message(mid) // with mu held, so that no claim begins in the meantime
 	touched := map[*destination]bool{}
 	for _, r := range env.Recipients {
 		d := s.destination(destinationOf(r))
-		d.line.add(env.MID, r.RID, r.Next)
+		if s.flights[recipientKey{mid, r.RID}] == 0 && !d.line.has(mid, r.RID) {
+			d.line.add(mid, r.RID, r.Next)
+		}
 		touched[d] = true
 	}
 	for d := range touched {
 		s.schedule(d)
+	}
+}
+
+// Claim reserves a message of the queue for its caller until release is called: no recipient of it
+// begins to be delivered, and others that claim it wait. Deliveries that are under way go on. ok is
+// false if ctx ends before another claim does. The work queue claims each message that it works on,
+// and so does each command of an administrator, so that a message is never handed on while it is
+// withdrawn.
+func (s *Server) Claim(ctx context.Context, mid uint64) (release func(), ok bool) {
+	wake := func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.idle.Broadcast()
+	}
+	defer context.AfterFunc(ctx, wake)()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for {
+		if ctx.Err() != nil {
+			return nil, false
+		}
+		if _, claimed := s.claimed[mid]; !claimed {
+			break
+		}
+		s.idle.Wait()
+	}
+	s.claimed[mid] = false
+	return func() { s.release(mid) }, true
+}
+
+func (s *Server) release(mid uint64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	enqueue := s.claimed[mid]
+	delete(s.claimed, mid)
+	s.idle.Broadcast()
+	if enqueue {
+		s.enqueue(mid)
 	}
 }
 
@@ -288,10 +350,29 @@ func (s *Server) take(d *destination, limits Destination) (j job, ok bool) {
 			d.inWindow += len(rids)
 		}
 		if env, found := s.o.Queue.Message(mid); found {
+			for _, rid := range rids {
+				s.flights[recipientKey{mid, rid}]++
+			}
 			return job{env, rids}, true
-		} // else an administrator has just deleted it
+		}
 	}
 	return job{}, false
+}
+
+// land ends the flight of a job that take has returned. If the worker was cut off, the recipients
+// that are left are put back into their lines.
+func (s *Server) land(j job, cutOff bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, rid := range j.rids {
+		key := recipientKey{j.env.MID, rid}
+		if s.flights[key]--; s.flights[key] == 0 {
+			delete(s.flights, key)
+		}
+	}
+	if cutOff {
+		s.enqueue(j.env.MID)
+	}
 }
 
 // allowance returns for how many recipients the destination's limit leaves room. If there is none,
@@ -322,30 +403,6 @@ func (s *Server) putBack(d *destination, mid uint64, rids []int, next time.Time)
 		d.line.add(mid, rid, next)
 	}
 	s.schedule(d)
-}
-
-// restore puts those recipients of a job back into their lines that the queue still has, except
-// those that wait there already.
-func (s *Server) restore(j job) {
-	env, ok := s.o.Queue.Message(j.env.MID)
-	if !ok || env.Stage != queue.Delivery {
-		return
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.ctx == nil {
-		return // Start finds them in the queue
-	}
-	for _, r := range env.Recipients {
-		if !slices.Contains(j.rids, r.RID) {
-			continue
-		}
-		d := s.destination(destinationOf(r))
-		if !d.line.has(env.MID, r.RID) {
-			d.line.add(env.MID, r.RID, r.Next)
-		}
-		s.schedule(d)
-	}
 }
 
 // setReachable notes whether a host of the destination could be reached. If not, the destination

@@ -49,9 +49,7 @@ func (w *worker) run() {
 			return
 		}
 		goOn := w.deliver(j)
-		if w.ctx.Err() != nil { // cut off: what is not done is done later
-			w.server.restore(j)
-		}
+		w.server.land(j, w.ctx.Err() != nil)
 		if !goOn {
 			return
 		}

@@ -19,8 +19,11 @@ type Options struct {
 	Queue  *queue.Queue
 	Events *events.Stream
 	Logger *slog.Logger
-	// Deliver is called with each message that has passed. It must not block.
-	Deliver func(queue.Envelope)
+	// Claim reserves a message until release is called. While the pipeline works on a message, nobody
+	// else changes it. ok is false if ctx ends first.
+	Claim func(ctx context.Context, mid uint64) (release func(), ok bool)
+	// Deliver is called with the MID of each message that has passed. It must not block.
+	Deliver func(mid uint64)
 }
 
 // A Pipeline is the work queue. It is a service of the appliance. Its methods are safe for
@@ -122,6 +125,11 @@ func (p *Pipeline) next(ctx context.Context) (mid uint64, ok bool) {
 
 // pass runs a message through all stages and hands it to Deliver.
 func (p *Pipeline) pass(ctx context.Context, mid uint64) {
+	release, ok := p.o.Claim(ctx, mid)
+	if !ok {
+		return // Start finds it in the queue
+	}
+	defer release()
 	env, ok := p.o.Queue.Message(mid)
 	if !ok {
 		return // an administrator has removed it
@@ -130,9 +138,6 @@ func (p *Pipeline) pass(ctx context.Context, mid uint64) {
 		MID: mid, Policy: defaultPolicy, Outgoing: env.Outgoing,
 	})
 	if _, err := p.o.Queue.Update(context.WithoutCancel(ctx), mid, queue.StageDone()); err != nil {
-		if errors.Is(err, queue.ErrNoMessage) {
-			return
-		}
 		// It goes on nevertheless: after a restart it would only pass again.
 		p.o.Logger.Warn("the mail queue cannot record that a message has passed the work queue",
 			"mid", mid, "err", err)
@@ -141,11 +146,7 @@ func (p *Pipeline) pass(ctx context.Context, mid uint64) {
 	p.out++
 	p.mu.Unlock()
 	events.Publish(p.o.Events, seq, mailevents.MessageQueued{MID: mid})
-	// An administrator may have deleted or redirected recipients in the meantime.
-	if env, ok = p.o.Queue.Message(mid); ok {
-		env.Stage = queue.Delivery
-		p.o.Deliver(env)
-	}
+	p.o.Deliver(mid)
 }
 
 // Pause has messages wait from now on. It reports whether the work queue was not paused before.

@@ -32,7 +32,8 @@ func newFixture(t *testing.T) *fixture {
 	cancel := s.Subscribe(func(e events.Event) { b.told <- fmt.Sprintf("%+v", e.Fields) })
 	b.Pipeline = New(Options{
 		Queue: q, Events: s, Logger: slog.New(slog.DiscardHandler),
-		Deliver: func(env queue.Envelope) { b.delivered <- env.MID },
+		Claim:   func(context.Context, uint64) (func(), bool) { return func() {}, true },
+		Deliver: func(mid uint64) { b.delivered <- mid },
 	})
 	t.Cleanup(func() {
 		if err := b.Stop(context.Background()); err != nil {
