@@ -28,13 +28,15 @@ import (
 
 var loopback = netip.MustParseAddrPort("127.0.0.1:0")
 
-// run boots topology lab for a benchmark.
+// run boots a topology for a benchmark, by default lab.
 func run(b *testing.B, o box.Options) *box.Box {
 	b.Helper()
-	_, data, _ := fixtures.Topology("lab")
-	var err error
-	if o.Topology, err = box.LoadTopology("lab", data); err != nil {
-		b.Fatal(err)
+	if o.Topology == nil {
+		_, data, _ := fixtures.Topology("lab")
+		var err error
+		if o.Topology, err = box.LoadTopology("lab", data); err != nil {
+			b.Fatal(err)
+		}
 	}
 	o.HostKey = ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize))
 	o.DoorAddrs = map[string]netip.AddrPort{"ssh": loopback, "ftp": loopback, "http": loopback, "https": loopback, "smtp": loopback}

@@ -27,6 +27,8 @@ func copierOf(t reflect.Type) (c copier, ok bool) {
 		return copierOfStruct(t)
 	case reflect.Slice:
 		return copierOfSlice(t)
+	case reflect.Pointer:
+		return copierOfPointer(t)
 	}
 	return nil, false
 }
@@ -73,5 +75,24 @@ func copierOfSlice(t reflect.Type) (copier, bool) {
 			}
 		}
 		v.Set(list)
+	}, true
+}
+
+// copierOfPointer is for pointers to simple values. A pointer to a struct could lead back to itself.
+func copierOfPointer(t reflect.Type) (copier, bool) {
+	if k := t.Elem().Kind(); k == reflect.Pointer || k == reflect.Struct {
+		return nil, false
+	}
+	each, ok := copierOf(t.Elem())
+	if !ok || each != nil {
+		return nil, false
+	}
+	return func(v reflect.Value) {
+		if v.IsNil() {
+			return
+		}
+		p := reflect.New(t.Elem())
+		p.Elem().Set(v.Elem())
+		v.Set(p)
 	}, true
 }

@@ -11,6 +11,7 @@ type copied struct {
 	Name  string
 	Since time.Time
 	Lists []struct{ Members []netip.Addr }
+	Limit *int
 }
 
 // A copy shares no changeable memory with the original, at any depth.
@@ -19,6 +20,8 @@ func TestCopySharesNoMemory(t *testing.T) {
 		var v copied
 		members := []netip.Addr{netip.MustParseAddr("192.168.42.42")}
 		v.Lists = append(v.Lists, struct{ Members []netip.Addr }{members})
+		v.Limit = new(int)
+		*v.Limit = 42
 		return v
 	}
 	c, ok := copierOf(reflect.TypeFor[copied]())
@@ -33,6 +36,7 @@ func TestCopySharesNoMemory(t *testing.T) {
 	}
 	clone.Lists[0].Members[0] = netip.Addr{}
 	clone.Lists[0].Members = nil
+	*clone.Limit = 0
 	if !reflect.DeepEqual(v, value()) {
 		t.Errorf("the original is now %+v", v)
 	}
@@ -40,7 +44,7 @@ func TestCopySharesNoMemory(t *testing.T) {
 
 // Values that cannot be copied completely have no copier, so that Get decodes them each time.
 func TestTypesWithoutCopier(t *testing.T) {
-	for _, x := range []any{struct{ list []int }{}, struct{ P *int }{}, []map[string]int{}} {
+	for _, x := range []any{struct{ list []int }{}, struct{ P *copied }{}, struct{ P **int }{}, []map[string]int{}} {
 		if _, ok := copierOf(reflect.TypeOf(x)); ok {
 			t.Errorf("%T has a copier", x)
 		}

@@ -1,0 +1,304 @@
+package box_test
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"fmt"
+	"net"
+	"net/textproto"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/esasim/esasim/appliance/box"
+	"github.com/esasim/esasim/appliance/tooltest"
+	"github.com/esasim/esasim/fixtures"
+)
+
+// The load of BenchmarkMail.
+const (
+	mailConnections = 20
+	mailSize        = 10 << 10
+)
+
+// BenchmarkMail measures how many messages a second are accepted, and how many are accepted and
+// delivered: by the mail system on a real listener, through the doors, and by Postfix, if it is
+// installed and the benchmark runs as root. Client and server of the load are the same for all.
+func BenchmarkMail(b *testing.B) {
+	b.Run("real", func(b *testing.B) {
+		sink := newSink(b)
+		x := mailBox(b, sink)
+		addr, stop, err := box.ServeMailDirect(b.Context(), x, b.TempDir(), sink.addr())
+		if err != nil {
+			b.Fatal(err)
+		}
+		defer stop()
+		measureMail(b, addr, sink)
+	})
+	b.Run("door", func(b *testing.B) {
+		sink := newSink(b)
+		x := mailBox(b, sink)
+		measureMail(b, x.DoorAddrs()["smtp"].String(), sink)
+	})
+	b.Run("postfix", func(b *testing.B) {
+		sink := newSink(b)
+		measureMail(b, startPostfix(b, sink), sink)
+	})
+}
+
+// mailBox starts an appliance that relays for the load's client, and whose mail for example.com goes
+// to sink.
+func mailBox(b *testing.B, sink *sink) *box.Box {
+	_, data, _ := fixtures.Topology("lab")
+	text := strings.Replace(string(data), "relays: [10.0.201.50]",
+		"relays: [10.0.201.4, 127.0.0.1]", 1)
+	_, port, _ := net.SplitHostPort(sink.addr())
+	text = strings.Replace(text, "\ndoors:\n", "\ndoors:\n  out:\n"+
+		"    - {address: 10.0.201.25, port: 25, to: 127.0.0.1, to_port: "+port+"}\n", 1)
+	topo, err := box.LoadTopology("lab", []byte(text))
+	if err != nil {
+		b.Fatal(err)
+	}
+	return run(b, box.Options{Topology: topo})
+}
+
+// measureMail sends b.N messages to addr over mailConnections connections and waits until all have
+// reached sink.
+func measureMail(b *testing.B, addr string, sink *sink) {
+	body := mailBody()
+	work := make(chan struct{})
+	var clients sync.WaitGroup
+	started := time.Now()
+	for range mailConnections {
+		clients.Go(func() {
+			if err := sendMails(addr, body, work); err != nil {
+				b.Error(err)
+				for range work { // the others go on
+				}
+			}
+		})
+	}
+	b.ResetTimer()
+	for range b.N {
+		work <- struct{}{}
+	}
+	close(work)
+	clients.Wait()
+	accepted := time.Since(started)
+	if !b.Failed() {
+		sink.await(b, b.N)
+	}
+	b.ReportMetric(float64(b.N)/accepted.Seconds(), "accepted/s")
+	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "delivered/s")
+}
+
+// mailBody returns a message of mailSize bytes, as it is sent after DATA.
+func mailBody() []byte {
+	var m bytes.Buffer
+	m.WriteString("From: a@example.net\r\nTo: b@example.com\r\nSubject: load\r\n\r\n")
+	for m.Len() < mailSize {
+		m.WriteString(strings.Repeat("x", 70) + "\r\n")
+	}
+	m.WriteString(".\r\n")
+	return m.Bytes()
+}
+
+// sendMails sends a message for each value of work over one connection.
+func sendMails(addr string, body []byte, work <-chan struct{}) error {
+	c, err := textproto.Dial("tcp", addr)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	if _, _, err := c.ReadResponse(220); err != nil {
+		return err
+	}
+	say := func(line string, code int) error {
+		if err := c.PrintfLine("%s", line); err != nil {
+			return err
+		}
+		_, _, err := c.ReadResponse(code)
+		return err
+	}
+	if err := say("EHLO client.example.net", 250); err != nil {
+		return err
+	}
+	for range work {
+		if err := say("MAIL FROM:<a@example.net>", 250); err != nil {
+			return err
+		}
+		if err := say("RCPT TO:<b@example.com>", 250); err != nil {
+			return err
+		}
+		if err := say("DATA", 354); err != nil {
+			return err
+		}
+		if _, err := c.W.Write(body); err != nil {
+			return err
+		}
+		if err := c.W.Flush(); err != nil {
+			return err
+		}
+		if _, _, err := c.ReadResponse(250); err != nil {
+			return err
+		}
+	}
+	return say("QUIT", 221)
+}
+
+// A sink is an SMTP server on a real listener that counts messages.
+type sink struct {
+	listener net.Listener
+	done     sync.WaitGroup
+	arrived  chan struct{}
+}
+
+func newSink(b *testing.B) *sink {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		b.Fatal(err)
+	}
+	s := &sink{listener: l, arrived: make(chan struct{}, 1<<20)}
+	s.done.Go(func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go s.serve(c)
+		}
+	})
+	b.Cleanup(func() {
+		l.Close()
+		s.done.Wait()
+	})
+	return s
+}
+
+func (s *sink) addr() string { return s.listener.Addr().String() }
+
+// await blocks until n messages have arrived.
+func (s *sink) await(b *testing.B, n int) {
+	ctx, cancel := context.WithTimeout(b.Context(), 5*time.Minute)
+	defer cancel()
+	for i := range n {
+		select {
+		case <-s.arrived:
+		case <-ctx.Done():
+			b.Fatalf("%d of %d messages have been delivered", i, n)
+		}
+	}
+}
+
+// serve plays the server's side of SMTP without judging what the client says.
+func (s *sink) serve(c net.Conn) {
+	defer c.Close()
+	r := bufio.NewReader(c)
+	reply := "220 sink.example.com ESMTP\r\n"
+	for {
+		if _, err := c.Write([]byte(reply)); err != nil {
+			return
+		}
+		line, err := r.ReadSlice('\n')
+		if err != nil {
+			return
+		}
+		switch verb := strings.ToUpper(string(line[:min(4, len(line))])); verb {
+		case "EHLO":
+			reply = "250-sink.example.com\r\n250 8BITMIME\r\n"
+		case "DATA":
+			if _, err := c.Write([]byte("354 go on\r\n")); err != nil {
+				return
+			}
+			for string(line) != ".\r\n" {
+				if line, err = r.ReadSlice('\n'); err != nil {
+					return
+				}
+			}
+			s.arrived <- struct{}{}
+			reply = "250 2.0.0 Ok\r\n"
+		case "QUIT":
+			c.Write([]byte("221 bye\r\n"))
+			return
+		default:
+			reply = "250 ok\r\n"
+		}
+	}
+}
+
+// startPostfix starts Debian's Postfix with its own spool directory and default settings, except
+// that it relays everything to sink, and returns the address that it listens on.
+func startPostfix(b *testing.B, sink *sink) string {
+	if os.Getuid() != 0 {
+		b.Skip("Postfix runs as root only")
+	}
+	postfix := tooltest.Path(b, "postfix")
+	dir, err := os.MkdirTemp("", "esasim-postfix")
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { os.RemoveAll(dir) })
+	etc, spool, data := filepath.Join(dir, "etc"), filepath.Join(dir, "spool"), filepath.Join(dir, "data")
+	for _, d := range []string{etc, spool, data} {
+		if err := os.Mkdir(d, 0o755); err != nil {
+			b.Fatal(err)
+		}
+	}
+	os.Chmod(dir, 0o755)
+	if out, err := exec.Command("chown", "postfix", data).CombinedOutput(); err != nil {
+		b.Skipf("chown postfix: %v: %s", err, out)
+	}
+	free, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		b.Fatal(err)
+	}
+	addr := free.Addr().String()
+	free.Close()
+	_, sinkPort, _ := net.SplitHostPort(sink.addr())
+	services, err := os.ReadFile("/usr/share/postfix/master.cf.dist")
+	if err != nil {
+		b.Skip(err)
+	}
+	var master strings.Builder
+	for line := range strings.Lines(string(services)) {
+		f := strings.Fields(line)
+		if len(f) >= 8 && !strings.HasPrefix(line, "#") && !strings.HasPrefix(line, " ") {
+			if f[0] == "smtp" && f[1] == "inet" {
+				f[0] = addr
+			}
+			f[4] = "n" // no chroot
+			line = strings.Join(f, " ") + "\n"
+		}
+		master.WriteString(line)
+	}
+	main := fmt.Sprintf("compatibility_level = 3.6\nqueue_directory = %s\ndata_directory = %s\n"+
+		"mynetworks = 127.0.0.0/8\ninet_interfaces = 127.0.0.1\ninet_protocols = ipv4\n"+
+		"myhostname = postfix.example.net\nmydestination =\nrelay_domains = example.com\n"+
+		"relayhost = [127.0.0.1]:%s\nmaillog_file = /var/log/esasim-postfix-bench.log\n",
+		spool, data, sinkPort)
+	for name, text := range map[string]string{"main.cf": main, "master.cf": master.String()} {
+		if err := os.WriteFile(filepath.Join(etc, name), []byte(text), 0o644); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.Cleanup(func() { os.Remove("/var/log/esasim-postfix-bench.log") })
+	if out, err := exec.Command(postfix, "-c", etc, "start").CombinedOutput(); err != nil {
+		b.Fatalf("postfix start: %v: %s", err, out)
+	}
+	b.Cleanup(func() { exec.Command(postfix, "-c", etc, "stop").Run() })
+	for {
+		c, err := net.Dial("tcp", addr)
+		if err == nil {
+			c.Close()
+			return addr
+		}
+		if b.Context().Err() != nil {
+			b.Fatal(err)
+		}
+	}
+}
