@@ -4,19 +4,14 @@ import (
 	"bufio"
 	"bytes"
 	"context"
-	"fmt"
 	"net"
 	"net/textproto"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/esasim/esasim/appliance/box"
-	"github.com/esasim/esasim/appliance/tooltest"
 	"github.com/esasim/esasim/fixtures"
 )
 
@@ -170,7 +165,7 @@ func newSink(b *testing.B) *sink {
 			if err != nil {
 				return
 			}
-			go s.serve(c)
+			s.done.Go(func() { s.serve(c) })
 		}
 	})
 	b.Cleanup(func() {
@@ -227,78 +222,6 @@ func (s *sink) serve(c net.Conn) {
 			return
 		default:
 			reply = "250 ok\r\n"
-		}
-	}
-}
-
-// startPostfix starts Debian's Postfix with its own spool directory and default settings, except
-// that it relays everything to sink, and returns the address that it listens on.
-func startPostfix(b *testing.B, sink *sink) string {
-	if os.Getuid() != 0 {
-		b.Skip("Postfix runs as root only")
-	}
-	postfix := tooltest.Path(b, "postfix")
-	dir, err := os.MkdirTemp("", "esasim-postfix")
-	if err != nil {
-		b.Fatal(err)
-	}
-	b.Cleanup(func() { os.RemoveAll(dir) })
-	etc, spool, data := filepath.Join(dir, "etc"), filepath.Join(dir, "spool"), filepath.Join(dir, "data")
-	for _, d := range []string{etc, spool, data} {
-		if err := os.Mkdir(d, 0o755); err != nil {
-			b.Fatal(err)
-		}
-	}
-	os.Chmod(dir, 0o755)
-	if out, err := exec.Command("chown", "postfix", data).CombinedOutput(); err != nil {
-		b.Skipf("chown postfix: %v: %s", err, out)
-	}
-	free, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		b.Fatal(err)
-	}
-	addr := free.Addr().String()
-	free.Close()
-	_, sinkPort, _ := net.SplitHostPort(sink.addr())
-	services, err := os.ReadFile("/usr/share/postfix/master.cf.dist")
-	if err != nil {
-		b.Skip(err)
-	}
-	var master strings.Builder
-	for line := range strings.Lines(string(services)) {
-		f := strings.Fields(line)
-		if len(f) >= 8 && !strings.HasPrefix(line, "#") && !strings.HasPrefix(line, " ") {
-			if f[0] == "smtp" && f[1] == "inet" {
-				f[0] = addr
-			}
-			f[4] = "n" // no chroot
-			line = strings.Join(f, " ") + "\n"
-		}
-		master.WriteString(line)
-	}
-	main := fmt.Sprintf("compatibility_level = 3.6\nqueue_directory = %s\ndata_directory = %s\n"+
-		"mynetworks = 127.0.0.0/8\ninet_interfaces = 127.0.0.1\ninet_protocols = ipv4\n"+
-		"myhostname = postfix.example.net\nmydestination =\nrelay_domains = example.com\n"+
-		"relayhost = [127.0.0.1]:%s\nmaillog_file = /var/log/esasim-postfix-bench.log\n",
-		spool, data, sinkPort)
-	for name, text := range map[string]string{"main.cf": main, "master.cf": master.String()} {
-		if err := os.WriteFile(filepath.Join(etc, name), []byte(text), 0o644); err != nil {
-			b.Fatal(err)
-		}
-	}
-	b.Cleanup(func() { os.Remove("/var/log/esasim-postfix-bench.log") })
-	if out, err := exec.Command(postfix, "-c", etc, "start").CombinedOutput(); err != nil {
-		b.Fatalf("postfix start: %v: %s", err, out)
-	}
-	b.Cleanup(func() { exec.Command(postfix, "-c", etc, "stop").Run() })
-	for {
-		c, err := net.Dial("tcp", addr)
-		if err == nil {
-			c.Close()
-			return addr
-		}
-		if b.Context().Err() != nil {
-			b.Fatal(err)
 		}
 	}
 }
