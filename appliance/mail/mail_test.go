@@ -1,6 +1,7 @@
 package mail_test
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -516,6 +517,25 @@ func TestMessage(t *testing.T) {
 	want := "Date: Thu, 25 Jun 2015 01:50:03 -0700\r\nFrom: a@example.com\r\nTo: b@example.com, c@example.com\r\n" +
 		"Subject: =?utf-8?q?Gr=C3=BC=C3=9Fe=0ABcc:_d@example.com?=\r\nMessage-ID: <1@example.com>\r\nMIME-Version: 1.0\r\n" +
 		"Content-Type: text/plain; charset=\"utf-8\"\r\nContent-Transfer-Encoding: 7bit\r\n\r\none\r\n\r\ntwo\r\n"
+	if diff := cmp.Diff(want, string(m.Bytes())); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestMessageWithAttachment(t *testing.T) {
+	data := bytes.Repeat([]byte("0123456789"), 10)
+	m := mail.Message{
+		From: "a@example.com", To: []string{"b@example.com"}, Subject: "s", Text: "see",
+		Date:       time.Date(2015, 6, 25, 1, 50, 3, 0, time.UTC),
+		Attachment: &mail.Attachment{Name: "c.xml", Type: "application/xml", Data: data},
+	}
+	want := "Date: Thu, 25 Jun 2015 01:50:03 +0000\r\nFrom: a@example.com\r\nTo: b@example.com\r\n" +
+		"Subject: s\r\nMIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=\"=_end_of_part\"\r\n\r\n" +
+		"--=_end_of_part\r\nContent-Type: text/plain; charset=\"utf-8\"\r\nContent-Transfer-Encoding: 7bit\r\n\r\n" +
+		"see\r\n\r\n--=_end_of_part\r\nContent-Type: application/xml\r\n" +
+		"Content-Disposition: attachment; filename=c.xml\r\nContent-Transfer-Encoding: base64\r\n\r\n" +
+		"MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2\r\n" +
+		"Nzg5MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDEyMzQ1Njc4OQ==\r\n\r\n--=_end_of_part--\r\n"
 	if diff := cmp.Diff(want, string(m.Bytes())); diff != "" {
 		t.Error(diff)
 	}

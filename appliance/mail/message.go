@@ -1,8 +1,10 @@
 package mail
 
 import (
+	"encoding/base64"
 	"fmt"
 	"mime"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -15,6 +17,14 @@ type Message struct {
 	Date          time.Time
 	ID            string // Message-ID such as "x@example.com", without brackets; "": none
 	Text          string // UTF-8, "\n" at the ends of lines
+	Attachment    *Attachment
+}
+
+// An Attachment is a file that is sent with a message.
+type Attachment struct {
+	Name string
+	Type string // media type, such as "application/xml"
+	Data []byte
 }
 
 // Bytes returns the message with its header (RFC 5322) and with "\r\n" at the ends of lines.
@@ -34,6 +44,10 @@ func (m Message) Bytes() []byte {
 		field("Message-ID", "<"+m.ID+">")
 	}
 	field("MIME-Version", "1.0")
+	if m.Attachment != nil {
+		field("Content-Type", mime.FormatMediaType("multipart/mixed", map[string]string{"boundary": boundary}))
+		b.WriteString("\r\n--" + boundary + "\r\n")
+	}
 	field("Content-Type", `text/plain; charset="utf-8"`)
 	encoding := "7bit"
 	if strings.ContainsFunc(m.Text, func(r rune) bool { return r > 127 }) {
@@ -50,7 +64,29 @@ func (m Message) Bytes() []byte {
 		}
 		b.WriteString(line + "\r\n")
 	}
+	if a := m.Attachment; a != nil {
+		name := map[string]string{"filename": a.Name}
+		b.WriteString("\r\n--" + boundary + "\r\n")
+		field("Content-Type", a.Type)
+		field("Content-Disposition", mime.FormatMediaType("attachment", name))
+		field("Content-Transfer-Encoding", "base64")
+		b.WriteString("\r\n")
+		writeBase64(&b, a.Data)
+		b.WriteString("\r\n--" + boundary + "--\r\n")
+	}
 	return []byte(b.String())
+}
+
+// boundary separates the parts of a message. No part can have a line with it: base64 has no
+// underscores, and the text is the appliance's own.
+const boundary = "=_end_of_part"
+
+// writeBase64 writes data in lines of 76 characters (RFC 2045, section 6.8).
+func writeBase64(b *strings.Builder, data []byte) {
+	const bytesOfLine = 57
+	for line := range slices.Chunk(data, bytesOfLine) {
+		b.WriteString(base64.StdEncoding.EncodeToString(line) + "\r\n")
+	}
 }
 
 // maxLine is how many bytes a line of a message may have, without its line end.
