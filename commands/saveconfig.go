@@ -1,13 +1,11 @@
 package commands
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"syscall"
 
-	"github.com/esasim/esasim/appliance/config"
 	"github.com/esasim/esasim/appliance/files"
 	"github.com/esasim/esasim/appliance/refusal"
 	"github.com/esasim/esasim/appliance/users"
@@ -27,13 +25,10 @@ var _ = register(&shell.Command{
 		if err != nil {
 			return err
 		}
-		var b bytes.Buffer
-		if err := config.WriteXML(&b, env.Appliance.Config.Committed(),
-			configFileOptions(env, passphrases)); err != nil {
+		base, text, err := configFile(env, passphrases)
+		if err != nil {
 			return err
 		}
-		p := env.Appliance.Product
-		base := fmt.Sprintf("%s-%s-%s", p.Model, p.Serial, env.Appliance.Now().Format("20060102T150405"))
 		name := base + ".xml"
 		for n := 2; ; n++ { // files that are saved within the same second get different names
 			if _, err := env.Appliance.Files.Stat(files.Configuration + "/" + name); err != nil {
@@ -41,7 +36,7 @@ var _ = register(&shell.Command{
 			}
 			name = fmt.Sprintf("%s_%d.xml", base, n)
 		}
-		err = env.Appliance.Files.WriteFile(files.Configuration+"/"+name, b.Bytes())
+		err = env.Appliance.Files.WriteFile(files.Configuration+"/"+name, text)
 		if errors.Is(err, syscall.ENOSPC) {
 			return refusal.Because(err, "The configuration cannot be saved: there is no disk space left.")
 		}

@@ -2,6 +2,7 @@ package commands
 
 import (
 	"github.com/esasim/esasim/appliance/alert"
+	"github.com/esasim/esasim/appliance/refusal"
 	"github.com/esasim/esasim/shell"
 )
 
@@ -24,4 +25,18 @@ func editAlerts(env *shell.Env, change func(*alert.Settings) error) error {
 		}
 		return s.Check()
 	})
+}
+
+// parseAddresses returns mail addresses with commas between them.
+func parseAddresses(answer string) ([]string, error) {
+	list := splitList(answer)
+	if len(list) == 0 {
+		return nil, refusal.New("Enter at least one address.")
+	}
+	for _, address := range list {
+		if err := alert.CheckAddress(address); err != nil {
+			return nil, err
+		}
+	}
+	return list, nil
 }

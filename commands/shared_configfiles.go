@@ -1,8 +1,10 @@
 package commands
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"path"
@@ -17,7 +19,7 @@ import (
 	"github.com/esasim/esasim/shell"
 )
 
-// This file holds the code that showconfig and saveconfig share, and the code of commands that read
+// This file holds the code that showconfig, saveconfig and mailconfig share, and the code of commands that read
 // files of the directory configuration.
 
 const passphraseHelp = "y masks passphrases, n does not. " +
@@ -38,6 +40,15 @@ func configFileOptions(env *shell.Env, passphrases config.Passphrases) config.XM
 			"Passphrases: left out, because the user role does not permit them")
 	}
 	return o
+}
+
+// configFile returns the committed configuration as a file, and the file's name without .xml.
+func configFile(
+	env *shell.Env, passphrases config.Passphrases) (base string, text []byte, err error) {
+	var b bytes.Buffer
+	err = config.WriteXML(&b, env.Appliance.Config.Committed(), configFileOptions(env, passphrases))
+	p, now := env.Appliance.Product, env.Appliance.Now()
+	return fmt.Sprintf("%s-%s-%s", p.Model, p.Serial, now.Format("20060102T150405")), b.Bytes(), err
 }
 
 // choosePassphrases returns how passphrases are to be written, as the arguments or the

@@ -45,7 +45,7 @@ type unsimulatedCommand struct {
 // searched first, and tcpdump and packetcapture are not in the table.
 var unsimulated = []unsimulatedCommand{
 	{names: "systemsetup featurekey featurekeyconfig upgrade revert supportrequest techsupport" +
-		" addressconfig certconfig generalconfig updateconfig updatenow trace credits mailconfig"},
+		" addressconfig certconfig generalconfig updateconfig updatenow trace credits"},
 	{names: "aliasconfig smtpauthconfig localeconfig" +
 		" altsrchost bvconfig destqueue unsubscribe" +
 		" tarpit"},

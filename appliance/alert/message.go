@@ -65,10 +65,7 @@ func (r Repeats) Text(zone *time.Location) string {
 // messages returns a message with the given subject and text for each address.
 func (d *Desk) messages(subject, text string, to []string) []mail.InternalMessage {
 	now, host := d.o.Clock.Now().In(d.o.Zone()), d.o.Hostname()
-	from := d.o.Settings().From
-	if from == "" {
-		from = "alert@" + host
-	}
+	from := d.o.Settings().Sender(host)
 	var out []mail.InternalMessage
 	for _, address := range to {
 		m := mail.Message{

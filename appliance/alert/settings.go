@@ -79,6 +79,14 @@ type Settings struct {
 	SubjectLength int `xml:"alert_subject_length"`
 }
 
+// Sender returns the address that the appliance's own messages come from. host is its name.
+func (s Settings) Sender(host string) string {
+	if s.From == "" {
+		return "alert@" + host
+	}
+	return s.From
+}
+
 // VendorAddress is the address that AutoSupport sends its messages to.
 const VendorAddress = "alerts@ironport.com"
 
