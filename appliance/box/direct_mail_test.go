@@ -2,8 +2,6 @@ package box
 
 import (
 	"context"
-	"crypto/tls"
-	"errors"
 	"net"
 	"net/netip"
 	"path/filepath"
@@ -30,7 +28,7 @@ func ServeMailDirect(ctx context.Context, b *Box, dir, sink string) (addr string
 		}),
 		Client: client, Resolver: a.Resolver, Events: a.Events, Committed: a.Config.Committed,
 		Hostname: a.Hostname, Zone: a.Zone, Clock: a.Clock, Entropy: b.o.Entropy, Logger: a.Logger,
-		Certificate:  func() (*tls.Certificate, error) { return nil, errors.ErrUnsupported },
+		Certificates: a.Certificates,
 		OnConserving: func(string) {},
 	})
 	if err != nil {

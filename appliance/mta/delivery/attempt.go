@@ -2,13 +2,10 @@ package delivery
 
 import (
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"io"
 	"net"
 	"net/netip"
-	"strings"
 	"time"
 
 	"github.com/esasim/esasim/appliance/clock"
@@ -228,64 +225,6 @@ func (s *Server) refuse(w *worker, j job, f failure) {
 		}
 	}
 	s.deferRecipients(w, j, left)
-}
-
-// errTLS means that a connection has not become as secure as the destination asks for.
-var errTLS = errors.New("TLS failed")
-
-// secure starts TLS. Without an error, the connection may be used: with TLS, or without it if the
-// destination only prefers TLS and the server does not offer it or refuses to start it.
-func (w *worker) secure(c *connection) error {
-	mode := w.limits.TLS
-	roots, err := w.server.o.TrustedRoots()
-	if err != nil {
-		w.server.o.Logger.Warn("the trusted certificate authorities are not known", "err", err)
-		roots = x509.NewCertPool() // trusts nobody
-	}
-	config := &tls.Config{
-		ServerName: strings.Trim(c.host.Name, "[]"), MinVersion: tls.VersionTLS12,
-		Time: w.server.o.Clock.Now, RootCAs: roots,
-		InsecureSkipVerify: !mode.verifies(), //nolint:gosec // the administrator's choice
-	}
-	var state *tls.ConnectionState
-	config.VerifyConnection = func(cs tls.ConnectionState) error { state = &cs; return nil }
-	_, err = c.StartTLS(w.ctx, config)
-	event := mailevents.ServerTLS{DCID: c.dcid, Domain: w.d.domain}
-	switch {
-	case err == nil && state != nil:
-		event.OK, event.Verified = true, mode.verifies()
-		event.Protocol = mailevents.TLSProtocol(state.Version)
-		event.Cipher = mailevents.TLSCipher(state.CipherSuite)
-		events.Publish(w.server.o.Events, c.opened, event)
-		_, err = c.Hello(w.ctx)
-		return err
-	case errors.Is(err, mail.ErrNoTLS) && !mode.required(), isRefusal(err) && !mode.required():
-		return nil // in clear text, as the negotiation has not begun
-	case errors.Is(err, mail.ErrNoTLS):
-		event.Reason = "STARTTLS not offered"
-	case isRefusal(err):
-		event.Reason = "STARTTLS refused"
-	default:
-		event.Reason = tlsReason(err)
-	}
-	events.Publish(w.server.o.Events, c.opened, event)
-	return errTLS
-}
-
-// tlsReason returns why a handshake failed, in a few words.
-func tlsReason(err error) string {
-	var unknown *tls.CertificateVerificationError
-	switch {
-	case errors.As(err, &unknown):
-		return "verify error: certificate verify failed"
-	case errors.Is(err, io.EOF), errors.Is(err, mail.ErrClosed):
-		return "connection closed"
-	}
-	var alert tls.AlertError
-	if errors.As(err, &alert) {
-		return alert.Error()
-	}
-	return "handshake failed"
 }
 
 // sourceAddr returns the address of the first IP interface of an address's family. The log names it

@@ -10,6 +10,7 @@ import (
 	"github.com/esasim/esasim/appliance/config"
 	"github.com/esasim/esasim/appliance/netconfig"
 	"github.com/esasim/esasim/appliance/refusal"
+	"github.com/esasim/esasim/appliance/tlsconfig"
 )
 
 // Routes is the section of SMTP routes.
@@ -116,6 +117,11 @@ var Destinations = config.Define("destination_controls", DestinationList{Default
 
 // DestinationList is the value of Destinations.
 type DestinationList struct {
+	// Certificate is shown to servers that ask for one; "": none.
+	Certificate string `xml:"certificate,omitempty"`
+	// AlertTLS has an alert raised if a destination that requires TLS cannot have it.
+	AlertTLS bool `xml:"send_tls_req_alert"`
+
 	Default Destination   `xml:"default_destination"`
 	List    []Destination `xml:"destination"`
 }
@@ -161,6 +167,9 @@ func (l DestinationList) Find(domain string) Destination {
 }
 
 func (l DestinationList) check(c *config.Config) error {
+	if err := tlsconfig.CheckUse(c, l.Certificate, "The delivery of mail"); err != nil {
+		return err
+	}
 	profiles := Profiles.Get(c)
 	seen := map[string]bool{}
 	for i, d := range append([]Destination{l.Default}, l.List...) {
@@ -270,7 +279,7 @@ func (p Profile) retryAfter(failed int) time.Duration {
 }
 
 // Config is the section of settings for all deliveries.
-var Config = config.Define("delivery", Settings{MaxConnections: 10_000},
+var Config = config.Define("delivery", Settings{MaxConnections: 10_000, MaxTLSConnections: 100},
 	Settings.check, config.In(config.Mail, 60))
 
 // Settings is the value of Config.
@@ -278,6 +287,8 @@ type Settings struct {
 	// Interface is the IP interface to deliver from; "": chosen by the routing table.
 	Interface      string `xml:"default_interface,omitempty"`
 	MaxConnections int    `xml:"max_concurrency"`
+	// MaxTLSConnections bounds those of MaxConnections that use TLS.
+	MaxTLSConnections int `xml:"max_tls_concurrency"`
 }
 
 func (s Settings) check(c *config.Config) error {
@@ -287,6 +298,9 @@ func (s Settings) check(c *config.Config) error {
 	}
 	if s.MaxConnections < 1 || s.MaxConnections > 10_000 {
 		return refusal.New("The delivery concurrency must be from 1 to 10000.")
+	}
+	if s.MaxTLSConnections < 1 || s.MaxTLSConnections > 10_000 {
+		return refusal.New("The TLS delivery concurrency must be from 1 to 10000.")
 	}
 	return nil
 }

@@ -2,6 +2,7 @@ package delivery
 
 import (
 	"context"
+	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"log/slog"
@@ -23,6 +24,7 @@ import (
 // A Resolver finds mail servers. *resolver.Client implements it.
 type Resolver interface {
 	LookupMX(ctx context.Context, domain string) ([]resolver.MX, error)
+	LookupAddr(ctx context.Context, addr netip.Addr) (string, error)
 	Lookup(ctx context.Context, name string, family int) ([]netip.Addr, error)
 }
 
@@ -39,9 +41,14 @@ type Options struct {
 	Logger    *slog.Logger
 	// BounceProfile returns the name of a listener's bounce profile, "" for the default.
 	BounceProfile func(listener string) string
-	// TrustedRoots returns the authorities whose certificates are accepted where they are verified;
-	// nil are the machine's.
+	// TLS returns the configuration of a client that shows servers the certificate with a name; ""
+	// shows none. It verifies nothing.
+	TLS func(certificate string) (*tls.Config, error)
+	// TrustedRoots returns the authorities whose certificates are accepted where they are verified.
 	TrustedRoots func() (*x509.CertPool, error)
+	// OnTLSFailed is called with the text of an alert if a destination that requires TLS cannot have
+	// it, and the administrator wants to know. It must not block.
+	OnTLSFailed func(text string)
 	// LoggedHeaders returns the names of the header fields that are logged with a delivery.
 	LoggedHeaders func() []string
 }
@@ -61,9 +68,11 @@ type Server struct {
 	flights      map[recipientKey]int // how many workers deal with a recipient
 	claimed      map[uint64]bool      // by MID; true: Enqueue was called meanwhile
 	connections  int
-	crowded      bool      // a destination waits because there are too many connections
-	idle         sync.Cond // a worker or a claim has ended, or deliveries were resumed
-	suspensions  uint64    // how often deliveries were suspended or resumed
+	// tlsConnections are those of connections that use TLS, or may yet do so.
+	tlsConnections int
+	crowded        bool      // a destination waits because there are too many connections
+	idle           sync.Cond // a worker or a claim has ended, or deliveries were resumed
+	suspensions    uint64    // how often deliveries were suspended or resumed
 }
 
 // A recipientKey names a recipient of the queue.
@@ -261,6 +270,10 @@ func (s *Server) schedule(d *destination) {
 		return // a worker that ends schedules again
 	}
 	if s.connections >= Config.Get(s.o.Committed()).MaxConnections {
+		s.crowded = true
+		return
+	}
+	if limits.TLS != TLSOff && s.tlsIsCrowded() {
 		s.crowded = true
 		return
 	}

@@ -24,6 +24,8 @@ type worker struct {
 	hosts []Host
 	next  int // index in hosts of the one to connect to next
 	conn  *connection
+
+	countedTLS bool // in Server.tlsConnections; Server.mu guards it
 }
 
 // A connection is one to a mail server.
@@ -39,6 +41,7 @@ type connection struct {
 // run delivers messages until none is due.
 func (w *worker) run() {
 	defer w.server.workerEnded(w.d)
+	defer w.leaveTLS()
 	defer w.hangUp()
 	for w.ctx.Err() == nil {
 		j, ok := w.server.take(w.d, w.limits)
@@ -150,6 +153,9 @@ func keys(left map[int]failure) (rids []int) {
 func (w *worker) connect(j job, left map[int]failure) (goOn, connected bool) {
 	s := w.server
 	w.limits = Destinations.Get(s.o.Committed()).Find(w.d.domain) // a commit may have changed them
+	if !w.enterTLS() {
+		return w.waitForTLS(j, left), false
+	}
 	if w.next == 0 || w.hosts == nil {
 		hosts, err := s.Hosts(w.ctx, w.d.domain)
 		if err != nil {

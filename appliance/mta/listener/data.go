@@ -9,6 +9,7 @@ import (
 	"github.com/esasim/esasim/appliance/events"
 	"github.com/esasim/esasim/appliance/mta/mailevents"
 	"github.com/esasim/esasim/appliance/mta/queue"
+	"github.com/esasim/esasim/appliance/tlsconfig"
 )
 
 // data answers DATA and takes the message.
@@ -267,7 +268,7 @@ func (s *session) receivedField() string {
 		with = "ESMTP"
 	}
 	if s.tls != nil {
-		with += "/TLS/" + mailevents.TLSCipher(s.tls.ConnectionState().CipherSuite)
+		with += "/TLS/" + tlsconfig.CipherName(s.tls.ConnectionState().CipherSuite)
 	}
 	now := s.server.o.Clock.Now().In(s.server.o.Zone())
 	return fmt.Sprintf("Received: from %s%s ([%v])\r\n  by %s with %s; %s\r\n", name, helo,

@@ -138,7 +138,7 @@ func newFixture(t testing.TB, edit func(*Settings)) *fixture {
 		Zone:      func() *time.Location { return time.FixedZone("PDT", -7*3600) },
 		Clock:     b.clock, Resolver: b.dns, Queue: b.queue, Events: stream,
 		HexDigits:    func() string { return "573856" },
-		Certificate:  func() (*tls.Certificate, error) { return nil, errors.New("none") },
+		TLS:          func(string) (*tls.Config, error) { return nil, errors.New("none") },
 		Authenticate: func(_ context.Context, user, pass string) bool { return user == "joe" && pass == "secret" },
 		Accepted:     func(queue.Envelope) {},
 		ResourcesLow: func() bool { return b.low },

@@ -9,6 +9,7 @@ import (
 	"github.com/esasim/esasim/appliance/netconfig"
 	"github.com/esasim/esasim/appliance/product"
 	"github.com/esasim/esasim/appliance/refusal"
+	"github.com/esasim/esasim/appliance/tlsconfig"
 )
 
 // Section is the configuration section of the listeners.
@@ -85,6 +86,7 @@ type Listener struct {
 	Type          Type           `xml:"type"`
 	DefaultDomain string         `xml:"default_domain,omitempty"` // for addresses without a domain
 	BounceProfile string         `xml:"bounce_profile,omitempty"` // "": the default
+	Certificate   string         `xml:"certificate,omitempty"`    // "": tlsconfig.Demo
 	SenderBase    bool           `xml:"use_senderbase"`
 	BareLineEnds  BareLineEnds   `xml:"bare_cr_lf"`
 	Hosts         HostTable      `xml:"hat"`
@@ -219,6 +221,9 @@ func (l Listener) check(c *config.Config, sockets map[netip.AddrPort]string) err
 	case Public, Private, BlackHole, Quarantine:
 	default:
 		return refusal.Newf("The listener %s has the unknown type %q.", l.Name, l.Type)
+	}
+	if err := tlsconfig.CheckUse(c, l.Certificate, "The listener "+l.Name); err != nil {
+		return err
 	}
 	if l.BareLineEnds != CleanLineEnds && l.BareLineEnds != RejectLineEnds {
 		return refusal.Newf("The listener %s treats bare line ends in the unknown way %q.",

@@ -40,8 +40,9 @@ type Options struct {
 	Events    *events.Stream
 	// HexDigits returns six random hexadecimal digits, for Message-IDs that the appliance makes.
 	HexDigits func() string
-	// Certificate returns the appliance's own certificate.
-	Certificate func() (*tls.Certificate, error)
+	// TLS returns the configuration of a server that shows the certificate with a name; "" is the one
+	// that every appliance has. It must not be changed.
+	TLS func(certificate string) (*tls.Config, error)
 	// Authenticate reports whether user may send mail with the passphrase. It may block.
 	Authenticate func(ctx context.Context, user, passphrase string) bool
 	// Accepted is called after a message is in the queue. It must not block.
