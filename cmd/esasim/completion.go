@@ -93,12 +93,15 @@ func predictors(line string) map[string]complete.Predictor {
 			return names
 		}),
 		"fault": running(func(ctx context.Context, c *control.Client) []string {
-			faults, _ := c.Faults(ctx)
-			ids := []string{"all"}
-			for _, f := range faults {
-				ids = append(ids, strconv.Itoa(f.ID))
+			return append(faultRefs(ctx, c), "all")
+		}),
+		"fault-name": running(faultRefs),
+		"preset": running(func(ctx context.Context, c *control.Client) (names []string) {
+			list, _ := c.Presets(ctx)
+			for _, p := range list {
+				names = append(names, p.Name)
 			}
-			return ids
+			return names
 		}),
 		"address": running(func(ctx context.Context, c *control.Client) []string {
 			list, _ := c.Guard(ctx)
@@ -110,6 +113,19 @@ func predictors(line string) map[string]complete.Predictor {
 		}),
 		"path": complete.PredictFunc(func(complete.Args) []string { return pathsOf(targetOf(line)) }),
 	}
+}
+
+// faultRefs returns the numbers of the faults, and their names unless a shell would have to quote
+// them.
+func faultRefs(ctx context.Context, c *control.Client) (refs []string) {
+	faults, _ := c.Faults(ctx)
+	for _, f := range faults {
+		refs = append(refs, strconv.Itoa(f.ID))
+		if name := f.Rule.Name; name != "" && !strings.ContainsAny(name, " \t'\"\\") {
+			refs = append(refs, name)
+		}
+	}
+	return refs
 }
 
 // targetOf returns the flags in an unfinished command line that name a running appliance.

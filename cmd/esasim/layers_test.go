@@ -39,7 +39,7 @@ var modules = map[string][]string{
 	"github.com/posener/complete":        {"cmd/esasim"},
 	"github.com/emersion/go-smtp":        {"appliance/network/netsim/peers"},
 	"github.com/gliderlabs/ssh":          {"shell"},
-	"github.com/goccy/go-yaml":           {"appliance/network/netsim/topology"},
+	"github.com/goccy/go-yaml":           {"appliance/control", "appliance/network/netsim/topology"},
 	"github.com/google/go-cmp":           {"appliance/network/networktest"},
 	"github.com/gopacket/gopacket":       {"appliance/appliancetest", "appliance/network/networktest", "appliance/dissect"},
 	"github.com/jlaffaye/ftp":            {"appliance/logs/upload"},
@@ -53,6 +53,7 @@ var modules = map[string][]string{
 	"software.sslmate.com/src/go-pkcs12": {"appliance/tlsconfig"},
 	"gvisor.dev/gvisor":                  {"appliance/network/netsim/ether", "appliance/network/netsim/vnet"},
 	"github.com/rogpeppe/go-internal":    nil, // tests only
+	"github.com/getkin/kin-openapi":      nil, // tests only
 	"github.com/chromedp":                nil, // tests only: chromedp, and cdproto, its protocol
 }
 
