@@ -7,6 +7,7 @@ import (
 
 	"github.com/esasim/esasim/appliance/events"
 	"github.com/esasim/esasim/appliance/mta/mailevents"
+	"github.com/esasim/esasim/appliance/mta/queue"
 )
 
 // errQuit ends a session whose client has said QUIT.
@@ -218,7 +219,9 @@ func (s *session) rcpt(rest string) error {
 	if !accepted {
 		return s.rejectRecipient(to, entry)
 	}
-	if len(s.message.recipients) >= s.limits.MaxRecipients {
+	recipients, expanded := s.server.aliases(s.server.o.Committed()).expand(to)
+	if s.message.accepted >= s.limits.MaxRecipients ||
+		len(s.message.recipients)+len(recipients) > queue.MaxRecipients {
 		s.reply(452, "#4.5.3 Too many recipients")
 		return nil
 	}
@@ -227,15 +230,28 @@ func (s *session) rcpt(rest string) error {
 		s.reply(452, "Too many recipients received this hour")
 		return nil
 	}
-	rid := len(s.message.recipients)
-	s.message.recipients = append(s.message.recipients, to)
-	publish(s, mailevents.RecipientAccepted{MID: s.message.mid, ICID: s.icid, RID: rid, To: to})
+	s.addRecipients(to, recipients, expanded)
 	if entry.Code != 0 && entry.Code/100 == 2 {
 		s.reply(entry.Code, entry.Reply)
 		return nil
 	}
 	s.reply(250, "recipient <"+to+"> ok")
 	return nil
+}
+
+// addRecipients adds what a recipient stands for to the message. expanded says that the alias table
+// has changed it.
+func (s *session) addRecipients(to string, recipients []string, expanded bool) {
+	t := s.message
+	t.accepted++
+	if expanded {
+		publish(s, mailevents.RecipientExpanded{MID: t.mid, ICID: s.icid, To: to, Into: recipients})
+	}
+	for _, r := range recipients {
+		rid := len(t.recipients)
+		t.recipients = append(t.recipients, r)
+		publish(s, mailevents.RecipientAccepted{MID: t.mid, ICID: s.icid, RID: rid, To: r})
+	}
 }
 
 // judgeRecipient returns what the recipient access table says about a recipient. Mail that is

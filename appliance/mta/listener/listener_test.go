@@ -86,6 +86,7 @@ type fixture struct {
 	t        testing.TB
 	clock    *clock.Fake
 	queue    *queue.Queue
+	store    *config.Store
 	dns      *fakeDNS
 	listener *pipeListener
 	low      bool // resources
@@ -120,6 +121,7 @@ func newFixture(t testing.TB, edit func(*Settings)) *fixture {
 	if err != nil {
 		t.Fatal(err)
 	}
+	b.store = store
 	stream := events.NewStream(b.clock)
 	w := maillog.New(maillog.Options{
 		Version: version, Zone: func() *time.Location { return time.UTC },

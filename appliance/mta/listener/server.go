@@ -61,6 +61,7 @@ type Server struct {
 	sessions  map[*session]bool
 	suspended map[string]bool // names of listeners in lower case
 	clients   clients
+	table     aliasCache
 	wg        sync.WaitGroup
 }
 

@@ -124,6 +124,18 @@ type RecipientAccepted struct {
 // Kind implements events.Fields.
 func (RecipientAccepted) Kind() string { return "mail.in.recipient" }
 
+// A RecipientExpanded tells that the alias table has replaced a recipient. RecipientAccepted follows
+// for each of the recipients that it stands for; there are none if mail for it is dropped.
+type RecipientExpanded struct {
+	MID  uint64   `json:"mid"`
+	ICID uint64   `json:"icid"`
+	To   string   `json:"to"`
+	Into []string `json:"into"`
+}
+
+// Kind implements events.Fields.
+func (RecipientExpanded) Kind() string { return "mail.in.recipient_expanded" }
+
 // A RecipientRejected tells that a recipient was refused.
 type RecipientRejected struct {
 	MID  uint64 `json:"mid"`

@@ -90,6 +90,8 @@ func (w *Writer) messageLines(fields events.Fields) []string {
 		return append(out, fmt.Sprintf("MID %d ICID %d From: <%s>", f.MID, f.ICID, f.From))
 	case mailevents.RecipientAccepted:
 		return one("MID %d ICID %d RID %d To: <%s>", f.MID, f.ICID, f.RID, f.To)
+	case mailevents.RecipientExpanded: // no line of the appliance is public
+		return one("MID %d ICID %d To: <%s> Rewritten by alias table", f.MID, f.ICID, f.To)
 	case mailevents.RecipientRejected:
 		return one("MID %d ICID %d To: <%s> Rejected by %s", f.MID, f.ICID, f.To, f.By)
 	case mailevents.MessageRead:

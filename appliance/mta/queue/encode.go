@@ -178,7 +178,7 @@ func (d *decoder) message() (m *message, large bool, err error) {
 	o.remoteIP = ip
 	m.origin = unique.Make(o)
 	// A recipient has at least six bytes.
-	n := d.limited(min(maxRecipients, uint64(len(d.b)/6)))
+	n := d.limited(min(MaxRecipients, uint64(len(d.b)/6)))
 	m.recipients = make([]recipient, n)
 	m.unfinished = int32(n)
 	d.recipients(m)

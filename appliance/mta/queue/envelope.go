@@ -45,6 +45,9 @@ type Envelope struct {
 	User       string     // that the client authenticated as
 }
 
+// MaxRecipients is how many recipients a message may have.
+const MaxRecipients = 100_000
+
 // A Recipient is one unfinished recipient of a message.
 type Recipient struct {
 	RID      int // unique in the message

@@ -51,10 +51,8 @@ type recipient struct {
 // finished is the number of attempts of a recipient that is finished.
 const finished = -1
 
-const (
-	maxRecipients = 100_000 // of a message
-	maxString     = 1024    // length of an address or another string
-)
+// maxString is the maximum length of an address or another string.
+const maxString = 1024
 
 // toNanos returns a time in nanoseconds since 1970, and another value for the zero time. Times
 // too far away for that become the nearest possible ones.
@@ -79,9 +77,9 @@ func fromNanos(n int64) time.Time {
 
 // newMessage returns a message for an envelope, which is checked.
 func newMessage(env *Envelope) (*message, error) {
-	if len(env.Recipients) == 0 || len(env.Recipients) > maxRecipients {
+	if len(env.Recipients) == 0 || len(env.Recipients) > MaxRecipients {
 		return nil, fmt.Errorf("queue: a message has %d recipients, want 1 to %d",
-			len(env.Recipients), maxRecipients)
+			len(env.Recipients), MaxRecipients)
 	}
 	for _, s := range []string{env.From, env.Internal, env.Listener, env.RemoteHost, env.HELO,
 		env.Group, env.User} {
@@ -243,9 +241,9 @@ func (m *message) checkCount(changes []Change) error {
 			n++
 		}
 	}
-	if n > maxRecipients {
+	if n > MaxRecipients {
 		return fmt.Errorf("queue: a message would have %d recipients, want at most %d",
-			n, maxRecipients)
+			n, MaxRecipients)
 	}
 	return nil
 }
