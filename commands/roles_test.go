@@ -15,7 +15,7 @@ import (
 func TestForbiddenCommandsOfRoles(t *testing.T) {
 	administer := []string{"adminaccessconfig", "loadconfig", "resetconfig", "rollbackconfig", "userconfig"}
 	operate := []string{
-		"alertconfig", "bounceconfig", "commit", "deliveryconfig", "destconfig", "diagnostic", "dnsconfig", "dnsflush", "etherconfig", "interfaceconfig", "listenerconfig", "logconfig", "mailconfig",
+		"alertconfig", "aliasconfig", "bounceconfig", "commit", "deliveryconfig", "destconfig", "diagnostic", "dnsconfig", "dnsflush", "etherconfig", "interfaceconfig", "listenerconfig", "logconfig", "mailconfig",
 		"ntpconfig", "packetcapture", "resetcounters", "rollovernow", "routeconfig", "saveconfig", "setgateway", "sethostname",
 		"settime", "settz", "showconfig", "smtproutes", "tcpdump",
 	}

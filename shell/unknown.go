@@ -46,7 +46,7 @@ type unsimulatedCommand struct {
 var unsimulated = []unsimulatedCommand{
 	{names: "systemsetup featurekey featurekeyconfig upgrade revert supportrequest techsupport" +
 		" addressconfig certconfig generalconfig updateconfig updatenow trace credits"},
-	{names: "aliasconfig smtpauthconfig localeconfig" +
+	{names: "smtpauthconfig localeconfig" +
 		" altsrchost bvconfig destqueue unsubscribe" +
 		" tarpit"},
 	{names: "addresslistconfig dictionaryconfig exceptionconfig filters policyconfig" +

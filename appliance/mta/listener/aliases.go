@@ -84,12 +84,16 @@ func (t AliasTable) Check() error {
 
 // CheckAliasDomain returns a refusal if s cannot be a domain of a context.
 func CheckAliasDomain(s string) error {
-	if len(s) > 255 || !nameEntry.MatchString(s) {
+	if len(s) > 255 || !domainName.MatchString(s) {
 		return refusal.Newf("%q is no domain: expected example.com, or .example.com for all domains "+
 			"below it.", s)
 	}
 	return nil
 }
+
+// domainName matches a domain, and .domain.
+var domainName = regexp.MustCompile(`^(?:\.?[A-Za-z0-9_](?:[A-Za-z0-9_-]*[A-Za-z0-9_])?)` +
+	`(?:\.[A-Za-z0-9_](?:[A-Za-z0-9_-]*[A-Za-z0-9_])?)*$`)
 
 // plainUser matches the part before the @ of an address that may stand in the alias table.
 var plainUser = regexp.MustCompile("^[A-Za-z0-9!$%&'*+/=?^_`{|}~.-]+$")
@@ -120,7 +124,7 @@ func CheckAliasName(s string, global bool) error {
 	user, domain, full := cutAddress(s)
 	ok := len(s) <= maxAddress && (plainUser.MatchString(user) || global && user == "" && full)
 	if full && ok {
-		ok = nameEntry.MatchString(domain) && (user == "" || domain[0] != '.')
+		ok = domainName.MatchString(domain) && (user == "" || domain[0] != '.')
 	}
 	switch {
 	case ok:
@@ -136,7 +140,7 @@ func CheckAliasTarget(s string) error {
 	user, domain, full := cutAddress(s)
 	ok := s == Discard || len(s) <= maxAddress && plainUser.MatchString(user)
 	if full && ok {
-		ok = nameEntry.MatchString(domain) && domain[0] != '.'
+		ok = domainName.MatchString(domain) && domain[0] != '.'
 	}
 	if !ok {
 		return refusal.Newf("%q is no address: expected user@domain, another alias, or %s.", s, Discard)

@@ -240,7 +240,7 @@ func (s *session) rcpt(rest string) error {
 }
 
 // addRecipients adds what a recipient stands for to the message. expanded says that the alias table
-// has changed it.
+// has changed it: what is a recipient of the message already is not added again.
 func (s *session) addRecipients(to string, recipients []string, expanded bool) {
 	t := s.message
 	t.accepted++
@@ -248,10 +248,31 @@ func (s *session) addRecipients(to string, recipients []string, expanded bool) {
 		publish(s, mailevents.RecipientExpanded{MID: t.mid, ICID: s.icid, To: to, Into: recipients})
 	}
 	for _, r := range recipients {
+		if known := t.know(r, expanded); known && expanded {
+			continue
+		}
 		rid := len(t.recipients)
 		t.recipients = append(t.recipients, r)
 		publish(s, mailevents.RecipientAccepted{MID: t.mid, ICID: s.icid, RID: rid, To: r})
 	}
+}
+
+// know reports whether the message has a recipient, and remembers it. Until remember is set, which
+// few messages need, it does neither.
+func (t *transaction) know(recipient string, remember bool) (known bool) {
+	if t.known == nil && remember {
+		t.known = map[string]bool{}
+		for _, r := range t.recipients {
+			t.known[strings.ToLower(r)] = true
+		}
+	}
+	if t.known == nil {
+		return false
+	}
+	key := strings.ToLower(recipient)
+	known = t.known[key]
+	t.known[key] = true
+	return known
 }
 
 // judgeRecipient returns what the recipient access table says about a recipient. Mail that is
