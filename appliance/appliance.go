@@ -116,7 +116,6 @@ type Appliance struct {
 	Logins       *users.Logins
 	Resolver     *resolver.Client
 	Mail         *mail.Client
-	InternalMail *mail.Internal // carries the appliance's own messages
 	Alerts       *alert.Desk
 	NTP          *ntp.Daemon
 	Captures     *capture.Recorder
@@ -138,6 +137,7 @@ type Appliance struct {
 	power        func(PowerAction, time.Duration)
 	trustedCAs   func() ([]byte, error)
 
+	outbox      *mta.Outbox // hands the appliance's own messages to the queue
 	status      *statusWriter
 	unsubscribe []func() // subscribers of Events
 	access      atomic.Pointer[accessCache]
@@ -280,7 +280,7 @@ func (a *Appliance) closeParts() error {
 	}
 	if a.Alerts != nil { // Stop has stopped them already, but New has not if it fails
 		ctx := context.Background()
-		errs = append(errs, a.InternalMail.Stop(ctx), a.Alerts.Stop(ctx))
+		errs = append(errs, a.Alerts.Stop(ctx), a.outbox.Stop(ctx))
 	}
 	if a.Logins != nil {
 		a.Logins.Close()

@@ -34,11 +34,14 @@ func (w *worker) attempt(j job) (left map[int]failure) {
 	}
 	defer body.Close()
 	c.sent++
-	events.Publish(s.o.Events, c.opened, mailevents.DeliveryStarted{
+	s.publish(&j.env, c.opened, mailevents.DeliveryStarted{
 		DCID: c.dcid, MID: j.env.MID, RIDs: j.rids,
 	})
 	failed := map[int]failure{}
 	accepted, reply, err := w.transaction(j, body, failed)
+	if err != nil {
+		w.tellFailure(&j.env, c.host.Addr, err, accepted...)
+	}
 	switch {
 	case err == nil && len(accepted) > 0:
 		w.delivered(j, accepted, reply)
@@ -96,6 +99,7 @@ func (w *worker) transaction(
 			var e *mail.Error
 			errors.As(err, &e)
 			failed[rid] = replyFailure(e.Reply, false)
+			w.tellFailure(&j.env, c.host.Addr, err, rid)
 		default:
 			return append(accepted, j.rids[i:]...), mail.Reply{}, err
 		}
@@ -131,18 +135,22 @@ func (w *worker) delivered(j job, rids []int, reply mail.Reply) {
 		event.Delivered = append(event.Delivered,
 			mailevents.DeliveredRecipient{RID: rid, To: r.Address, Attempts: r.Attempts + 1})
 	}
+	sent := s.aboutAll(j, rids)
 	result, ok := s.record(w.ctx, j.env.MID, changes...)
 	if !ok {
 		return
 	}
-	seq := events.Publish(s.o.Events, c.opened, event)
-	s.finished(seq, j.env.MID, result)
+	seq := s.publish(&j.env, c.opened, event)
+	for _, m := range sent {
+		events.Publish(s.o.Events, seq, mailevents.InternalSent{Message: m})
+	}
+	s.finished(seq, &j.env, result)
 }
 
 // finished publishes MessageFinished if result says that the message has no recipients left.
-func (s *Server) finished(cause, mid uint64, result queue.Result) {
+func (s *Server) finished(cause uint64, env *queue.Envelope, result queue.Result) {
 	if result.Finished {
-		events.Publish(s.o.Events, cause, mailevents.MessageFinished{MID: mid})
+		s.publish(env, cause, mailevents.MessageFinished{MID: env.MID})
 	}
 }
 
@@ -203,13 +211,13 @@ func (s *Server) deferRecipients(w *worker, j job, left map[int]failure) {
 			continue
 		}
 		again[next] = append(again[next], rid)
-		events.Publish(s.o.Events, 0, mailevents.Delayed{
+		s.publish(&j.env, 0, mailevents.Delayed{
 			DCID: f.dcid, MID: j.env.MID, RID: rid, Domain: w.d.domain, From: j.env.From,
 			To: r.Address, Failure: f.Failure, LoggedHeaders: s.loggedHeaders(j.env.MID),
 		})
 	}
 	for next, rids := range again {
-		events.Publish(s.o.Events, 0, mailevents.Pending{MID: j.env.MID, RIDs: sortedRIDs(rids), Until: next})
+		s.publish(&j.env, 0, mailevents.Pending{MID: j.env.MID, RIDs: sortedRIDs(rids), Until: next})
 		s.putBack(w.d, j.env.MID, rids, next)
 	}
 }

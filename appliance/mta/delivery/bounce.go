@@ -11,7 +11,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/esasim/esasim/appliance/events"
 	"github.com/esasim/esasim/appliance/mta/mailevents"
 	"github.com/esasim/esasim/appliance/mta/maillog"
 	"github.com/esasim/esasim/appliance/mta/queue"
@@ -35,9 +34,12 @@ func (s *Server) bounce(
 		to = profile.To
 	}
 	if to == "" || !profile.Send {
+		internal := s.aboutAll(*j, []int{rid})
 		result, ok := s.record(ctx, j.env.MID, queue.Bounced(rid))
 		if ok {
-			s.finished(events.Publish(s.o.Events, 0, event), j.env.MID, result)
+			seq := s.publish(&j.env, 0, event)
+			s.tellGivenUp(seq, internal, givenUpReason(f))
+			s.finished(seq, &j.env, result)
 		}
 		return ok
 	}
@@ -55,11 +57,11 @@ func (s *Server) bounce(
 	if !ok {
 		return false
 	}
-	seq := events.Publish(s.o.Events, 0, event)
+	seq := s.publish(&j.env, 0, event)
 	if sent {
-		s.announce(seq, notice, j.env.MID)
+		s.Announce(seq, &notice.env, mailevents.GeneratedBounce)
 	}
-	s.finished(seq, j.env.MID, result)
+	s.finished(seq, &j.env, result)
 	if sent {
 		s.Enqueue(notice.env.MID)
 	}
@@ -85,17 +87,20 @@ func (n *notice) commit(ctx context.Context, q *queue.Queue, mid uint64, rid int
 	return in.CommitWith(ctx, n.env, mid, queue.Bounced(rid))
 }
 
-// announce tells that the appliance has made a notice because of a message (mail.md 1.6).
-func (s *Server) announce(cause uint64, n *notice, of uint64) {
-	mid, to := n.env.MID, n.env.Recipients[0].Address
-	started := events.Publish(s.o.Events, cause, mailevents.MessageStarted{
-		MID: mid, Generated: mailevents.GeneratedBounce, Of: of,
+// Announce publishes that the appliance has made a message, which is in the queue (mail.md 1.6).
+func (s *Server) Announce(cause uint64, env *queue.Envelope, generated mailevents.Generated) {
+	started := s.publish(env, cause, mailevents.MessageStarted{
+		MID: env.MID, From: env.From, Generated: generated, Of: env.BounceOf,
 	})
-	events.Publish(s.o.Events, started, mailevents.RecipientAccepted{MID: mid, To: to})
-	events.Publish(s.o.Events, started, mailevents.MessageReady{
-		MID: mid, Bytes: int64(len(n.text)), Recipients: 1, Generated: mailevents.GeneratedBounce,
+	for _, r := range env.Recipients {
+		s.publish(env, started,
+			mailevents.RecipientAccepted{MID: env.MID, RID: r.RID, To: r.Address})
+	}
+	s.publish(env, started, mailevents.MessageReady{
+		MID: env.MID, Bytes: env.Size, From: env.From, Recipients: len(env.Recipients),
+		Generated: generated,
 	})
-	events.Publish(s.o.Events, started, mailevents.MessageQueued{MID: mid})
+	s.publish(env, started, mailevents.MessageQueued{MID: env.MID})
 }
 
 // newNotice returns the bounce message about a recipient.

@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/esasim/esasim/appliance/config"
-	"github.com/esasim/esasim/appliance/events"
 	"github.com/esasim/esasim/appliance/mail"
 	"github.com/esasim/esasim/appliance/mta/mailevents"
 	"github.com/esasim/esasim/appliance/tlsconfig"
@@ -56,22 +55,22 @@ func (w *worker) secure(c *connection) error {
 			event.VerifyError = err.Error()
 		}
 	}
-	events.Publish(s.o.Events, c.opened, event)
+	w.publish(c.opened, event)
 	_, err = c.Hello(w.ctx)
 	return err
 }
 
 // insecure publishes why TLS has failed, and returns errTLS. If the administrator wants to know, an
-// alert is raised.
+// alert is raised, unless the message is an alert itself.
 func (w *worker) insecure(c *connection, reason string) error {
 	s := w.server
 	if w.ctx.Err() != nil {
 		return errTLS // the server stops
 	}
-	events.Publish(s.o.Events, c.opened, mailevents.ServerTLS{
+	w.publish(c.opened, mailevents.ServerTLS{
 		DCID: c.dcid, Domain: w.d.domain, Reason: reason,
 	})
-	if w.limits.TLS.required() && Destinations.Get(s.o.Committed()).AlertTLS {
+	if w.limits.TLS.required() && !w.d.internal && Destinations.Get(s.o.Committed()).AlertTLS {
 		s.o.OnTLSFailed(fmt.Sprintf("Mail for the domain %s cannot be delivered to %v: a TLS connection "+
 			"is required, but it failed. (%s)", w.d.domain, c.host.Addr.Addr(), reason))
 	}

@@ -43,6 +43,9 @@ func (w *Writer) since(v product.Version) bool { return !w.o.Version.Before(v) }
 
 // Handle writes the lines about an event. Events that are not about mail are ignored.
 func (w *Writer) Handle(e events.Event) {
+	if w.writeInternal(e) {
+		return
+	}
 	for _, line := range w.lines(e.Fields) {
 		w.write(logs.Mail, logs.Information, e, line)
 	}
