@@ -29,7 +29,7 @@ func ServeMailDirect(ctx context.Context, b *Box, dir, sink string) (addr string
 		Client: client, Resolver: a.Resolver, Events: a.Events, Committed: a.Config.Committed,
 		Hostname: a.Hostname, Zone: a.Zone, Clock: a.Clock, Entropy: b.o.Entropy, Logger: a.Logger,
 		Certificates: a.Certificates,
-		OnConserving: func(string) {},
+		OnConserving: func(string) {}, OnRateLimited: func(string) {}, OnHarvest: func(string) {},
 	})
 	if err != nil {
 		return "", nil, err

@@ -47,6 +47,8 @@ type Options struct {
 	TrustedRoots func() (*x509.CertPool, error)
 	// OnTLSFailed is that of delivery.Options.
 	OnTLSFailed func(text string)
+	// OnRateLimited and OnHarvest are those of listener.Options.
+	OnRateLimited, OnHarvest func(text string)
 	// OnConserving is called when the appliance begins to refuse messages because its resources run
 	// out, with the text of the alert. It must not block.
 	OnConserving func(text string)
@@ -104,8 +106,9 @@ func Open(o Options) (*Server, error) {
 		TLS: func(certificate string) (*tls.Config, error) {
 			return o.Certificates.Server(tlsconfig.Inbound, certificate)
 		},
-		Authenticate: s.authenticate,
-		Accepted:     s.Pipeline.Enqueue,
+		Authenticate:  s.authenticate,
+		Accepted:      s.Pipeline.Enqueue,
+		OnRateLimited: o.OnRateLimited, OnHarvest: o.OnHarvest,
 		ResourcesLow: s.Conserving,
 	})
 	return s, nil

@@ -178,26 +178,6 @@ func (t AliasTable) index() (*aliasIndex, error) {
 	return x, nil
 }
 
-// An aliasCache has the index of the newest configuration.
-type aliasCache struct {
-	config *config.Config
-	index  *aliasIndex
-}
-
-// aliases returns the index of a configuration's alias table.
-func (s *Server) aliases(c *config.Config) *aliasIndex {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.table.config != c {
-		index, err := Aliases.Get(c).index()
-		if err != nil {
-			index = &aliasIndex{} // Check has refused such a table
-		}
-		s.table = aliasCache{c, index}
-	}
-	return s.table.index
-}
-
 // aliasKeys returns the keys of a name in a context with the given domains.
 func aliasKeys(name string, domains []string) (keys []string) {
 	name = strings.ToLower(name)

@@ -233,7 +233,9 @@ func (w *bodyWriter) endHeader() {
 		w.header.messageID = w.session.newMessageID()
 		w.put([]byte("Message-Id: " + w.header.messageID + "\r\n"))
 	}
-	w.put([]byte(w.session.receivedField()))
+	if !w.session.conf.OmitReceived {
+		w.put([]byte(w.session.receivedField()))
+	}
 	w.put(w.header.text)
 	w.put([]byte("\r\n"))
 	w.header.text = nil

@@ -9,6 +9,7 @@
 //   - The host access table (HAT) says by a client's address what happens to its connection. It is
 //     a list of sender groups, of which the first with a matching entry counts; each has a mail flow
 //     policy: an action and limits.
+//     An entry outside a group has one host.
 //   - The recipient access table (RAT) says which recipients a public listener accepts.
 //   - The alias table replaces accepted recipients by others, at any listener. It has global aliases
 //     and those of domains; the domains that a list of aliases is for are its context.

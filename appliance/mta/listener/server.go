@@ -47,6 +47,12 @@ type Options struct {
 	Authenticate func(ctx context.Context, user, passphrase string) bool
 	// Accepted is called after a message is in the queue. It must not block.
 	Accepted func(queue.Envelope)
+	// OnRateLimited is called when an envelope sender begins to be limited, with the text of the
+	// alert. It must not block.
+	OnRateLimited func(text string)
+	// OnHarvest is called when a client is cut off because it seems to guess recipients, with the text
+	// of the alert. It must not block.
+	OnHarvest func(text string)
 	// ResourcesLow reports whether new messages are refused for now.
 	ResourcesLow func() bool
 }
@@ -61,7 +67,7 @@ type Server struct {
 	sessions  map[*session]bool
 	suspended map[string]bool // names of listeners in lower case
 	clients   clients
-	table     aliasCache
+	cache     tables // of the newest configuration
 	wg        sync.WaitGroup
 }
 
