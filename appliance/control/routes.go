@@ -21,6 +21,7 @@ func (s *Server) routes() []route {
 		s.faultRoutes(),
 		s.worldRoutes(),
 		s.mailRoutes(),
+		s.trafficRoutes(),
 	)
 }
 

@@ -44,9 +44,9 @@ func New(b *box.Box) *Server {
 	s := &Server{box: b, mux: http.NewServeMux()}
 	s.requestCtx, s.cancelRequests = context.WithCancel(context.Background())
 	for _, r := range s.routes() {
-		s.mux.Handle(r.pattern, handlerOf(r.answer))
+		s.mux.Handle(r.pattern, handlerOf(r.answer, bodyLimit(r.pattern)))
 	}
-	s.mux.Handle("/", handlerOf(s.unknown))
+	s.mux.Handle("/", handlerOf(s.unknown, maxBody))
 	return s
 }
 
@@ -148,10 +148,10 @@ type document struct {
 type stream func(http.ResponseWriter)
 
 // handlerOf returns a handler that answers with the result of f: as JSON unless it is a document
-// or a stream. A nil result is answered with status 204.
-func handlerOf(f func(*http.Request) (any, error)) http.Handler {
+// or a stream. A nil result is answered with status 204. A body of a request has at most limit bytes.
+func handlerOf(f func(*http.Request) (any, error), limit int64) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		r.Body = http.MaxBytesReader(w, r.Body, maxBody)
+		r.Body = http.MaxBytesReader(w, r.Body, limit)
 		result, err := f(r)
 		if err != nil {
 			writeError(w, err)
