@@ -197,6 +197,7 @@ func (s *Server) deferRecipients(w *worker, j job, left map[int]failure) {
 	profile := s.profile(&j.env, w.limits)
 	now := s.o.Clock.Now()
 	again := map[time.Time][]int{}
+	var warnings []*notice
 	for _, rid := range keys(left) {
 		f, r := left[rid], j.recipient(rid)
 		if r.Attempts+1 > profile.MaxRetries {
@@ -204,11 +205,12 @@ func (s *Server) deferRecipients(w *worker, j job, left map[int]failure) {
 			continue
 		}
 		next := now.Add(profile.retryAfter(r.Attempts + 1))
-		_, ok := s.record(w.ctx, j.env.MID, queue.Deferred(rid, next, queue.LastError{
-			Code: f.Reply.Code, Status: f.Status, Phrase: f.Phrase, Text: firstLine(f.Reply),
-		}))
+		warning, ok := s.postpone(w.ctx, &j, rid, next, f, profile)
 		if !ok {
 			continue
+		}
+		if warning != nil {
+			warnings = append(warnings, warning)
 		}
 		again[next] = append(again[next], rid)
 		s.publish(&j.env, 0, mailevents.Delayed{
@@ -220,6 +222,7 @@ func (s *Server) deferRecipients(w *worker, j job, left map[int]failure) {
 		s.publish(&j.env, 0, mailevents.Pending{MID: j.env.MID, RIDs: sortedRIDs(rids), Until: next})
 		s.putBack(w.d, j.env.MID, rids, next)
 	}
+	s.tellWarnings(warnings)
 }
 
 // refuse ends or defers all recipients of a job for the same reason.

@@ -223,11 +223,25 @@ type Profile struct {
 	Send       bool   `xml:"send_bounces"`             // a message for each hard bounce
 	DSN        bool   `xml:"use_dsn"`                  // in the form of RFC 3464
 	To         string `xml:"bounce_address,omitempty"` // instead of the sender; "": the sender
+
+	Warn         bool `xml:"send_warnings,omitempty"` // delay warnings
+	WarnInterval int  `xml:"warning_interval"`        // at least, between two about one recipient
+	MaxWarnings  int  `xml:"max_warnings"`            // about one recipient
 }
+
+// Settings of delay warnings on a new appliance [convention], and their limits.
+const (
+	DefaultWarnInterval = 14_400
+	DefaultMaxWarnings  = 1
+	MinWarnInterval     = 60
+	MaxWarnInterval     = 3_000_000
+	MostWarnings        = 255
+)
 
 // DefaultProfile returns the profile of a new appliance (mail.md 3.4).
 func DefaultProfile() Profile {
-	return Profile{MaxRetries: 100, MaxTime: 259_200, FirstRetry: 60, MaxRetry: 3600, Send: true, DSN: true}
+	return Profile{MaxRetries: 100, MaxTime: 259_200, FirstRetry: 60, MaxRetry: 3600, Send: true, DSN: true,
+		WarnInterval: DefaultWarnInterval, MaxWarnings: DefaultMaxWarnings}
 }
 
 func (l ProfileList) find(name string) (p Profile, ok bool) {
@@ -264,6 +278,11 @@ func (l ProfileList) check() error {
 		case p.FirstRetry < 60 || p.FirstRetry > 86_400 || p.MaxRetry < p.FirstRetry || p.MaxRetry > 86_400:
 			return refusal.New("The intervals between retries must be from 60 to 86400 seconds, the " +
 				"initial one no longer than the maximum.")
+		case p.Warn && (p.WarnInterval < MinWarnInterval || p.WarnInterval > MaxWarnInterval):
+			return refusal.Newf("The interval between delay warnings must be from %d to %d seconds.",
+				MinWarnInterval, MaxWarnInterval)
+		case p.Warn && (p.MaxWarnings < 1 || p.MaxWarnings > MostWarnings):
+			return refusal.Newf("The number of delay warnings must be from 1 to %d.", MostWarnings)
 		}
 	}
 	return nil

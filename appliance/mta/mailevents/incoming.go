@@ -105,9 +105,10 @@ type MessageStarted struct {
 // Generated says why the appliance makes a message itself.
 type Generated string
 
-// The reason that exists. A message from a client has none.
+// The reasons that exist. A message from a client has none.
 const (
-	GeneratedBounce Generated = "bounce"
+	GeneratedBounce  Generated = "bounce"
+	GeneratedWarning Generated = "delay warning"
 )
 
 // Kind implements events.Fields.

@@ -14,7 +14,7 @@ import (
 
 // A message is a queued message in memory. A queue may hold a million of them, so that it is
 // small: what many messages have in common is stored once (package unique), and the rest of it is
-// 112 bytes, and 40 and the address for each recipient.
+// 112 bytes, and 56 and the address for each recipient.
 type message struct {
 	mid        uint64
 	from       unique.Handle[string]
@@ -46,6 +46,7 @@ type recipient struct {
 	host     unique.Handle[string] // zero: that of the address
 	rid      int32
 	attempts int32 // finished: there is no attempt any more
+	warnings uint8
 }
 
 // finished is the number of attempts of a recipient that is finished.
@@ -116,7 +117,8 @@ func newMessage(env *Envelope) (*message, error) {
 		text.WriteString(r.Address)
 		m.recipients[i] = recipient{address: text.String()[from:], next: toNanos(r.Next),
 			last: internError(r.Last), host: internHost(r.Host), rid: int32(r.RID),
-			attempts: int32(min(max(r.Attempts, 0), math.MaxInt32-1))}
+			attempts: int32(min(max(r.Attempts, 0), math.MaxInt32-1)),
+			warnings: uint8(min(max(r.Warnings, 0), math.MaxUint8))}
 	}
 	return m, nil
 }
@@ -174,7 +176,7 @@ func (m *message) envelope() Envelope {
 		if r := &m.recipients[i]; r.attempts != finished {
 			env.Recipients = append(env.Recipients, Recipient{RID: int(r.rid), Address: r.address,
 				Attempts: int(r.attempts), Next: fromNanos(r.next), Last: errorOf(r.last),
-				Host: hostOf(r.host)})
+				Host: hostOf(r.host), Warnings: int(r.warnings)})
 		}
 	}
 	return env
@@ -257,7 +259,7 @@ func checkChange(c *Change, exists func(rid int) bool) error {
 			return fmt.Errorf("queue: the message has a recipient with RID %d", c.RID)
 		}
 		return checkRecipient(c.RID, c.Address, "")
-	case KindDeferred, KindDelivered, KindBounced, KindDeleted, KindRedirected:
+	case KindDeferred, KindDelivered, KindBounced, KindDeleted, KindRedirected, KindWarned:
 		if !exists(c.RID) {
 			return fmt.Errorf("%w: RID %d", ErrNoRecipient, c.RID)
 		}
@@ -293,6 +295,8 @@ func (m *message) apply(c *Change) (unattempted int) {
 	case c.Kind == KindDeferred:
 		r.next, r.last = toNanos(c.Next), internError(c.Last)
 		r.attempts = min(r.attempts, math.MaxInt32-1) + 1
+	case c.Kind == KindWarned:
+		r.warnings = min(r.warnings, math.MaxUint8-1) + 1
 	case c.Kind == KindRedirected:
 		r.host, r.next = internHost(c.Host), toNanos(time.Time{})
 	}
