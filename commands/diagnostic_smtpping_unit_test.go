@@ -157,7 +157,7 @@ func TestSMTPPingSendsEnteredMessage(t *testing.T) {
 	if m.From != "joe@example.com" || !slices.Equal(m.To, []string{"ann@example.com"}) || m.Subject() != "Greetings" || m.Hello != "esa.example.com" || m.TLS {
 		t.Errorf("the envelope is %+v", m)
 	}
-	if _, body, _ := strings.Cut(string(m.Data), "\r\n\r\n"); body != "one\r\n\r\n..\r\n.three\r\n" {
+	if _, body, _ := strings.Cut(string(m.Data()), "\r\n\r\n"); body != "one\r\n\r\n..\r\n.three\r\n" {
 		t.Errorf("the body is %q", body)
 	}
 }

@@ -37,7 +37,7 @@ func TestMailedConfigurationArrives(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		name, got := attachment(t, arrived[i].Data)
+		name, got := attachment(t, arrived[i].Data())
 		if !strings.HasSuffix(saved[0], "/"+name) || !bytes.Equal(got, want) {
 			t.Errorf("%s: the attachment %s is not the file %s:\n%s", how, name, saved[0], got)
 		}

@@ -129,9 +129,8 @@ func portNames(ports netconfig.PortList) (names []string) {
 	return names
 }
 
-// askGateway asks for the default gateway of an IP version. A nil check accepts every address.
-func askGateway(ctx context.Context, env *shell.Env, question string, v6 bool,
-	check func(netip.Addr) error) error {
+// askGateway asks for the default gateway of an IP version.
+func askGateway(ctx context.Context, env *shell.Env, question string, v6 bool) error {
 	return editSection(env, netconfig.Gateways, func(g *netconfig.DefaultGateways) error {
 		now := &g.IPv4
 		if v6 {
@@ -147,9 +146,6 @@ func askGateway(ctx context.Context, env *shell.Env, question string, v6 bool,
 				return nil
 			}
 			*now, err = parseHostAddr(answer, v6)
-			if err == nil && check != nil {
-				err = check(*now)
-			}
 			return err
 		})
 		return err

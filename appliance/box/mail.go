@@ -24,7 +24,7 @@ type MessageSummary struct {
 	From    string         `json:"from"`
 	To      []string       `json:"to"`
 	Subject string         `json:"subject"`
-	Size    int            `json:"size"` // bytes
+	Size    int64          `json:"size"` // bytes
 }
 
 // Mailbox returns the mail that a server has received. The server's name is one of
@@ -34,8 +34,8 @@ func (b *Box) Mailbox(server string) (Mailbox, error) {
 	if err != nil {
 		return Mailbox{}, err
 	}
-	received, stored := x.Received()
-	m := Mailbox{Received: received, Dropped: received - len(stored), Messages: []MessageSummary{}}
+	stored, received, dropped, _ := x.Contents()
+	m := Mailbox{Received: received, Dropped: dropped, Messages: []MessageSummary{}}
 	for _, s := range stored {
 		m.Messages = append(m.Messages, summaryOf(s))
 	}
@@ -45,6 +45,6 @@ func (b *Box) Mailbox(server string) (Mailbox, error) {
 func summaryOf(m peers.Message) MessageSummary {
 	return MessageSummary{
 		ID: m.ID, Time: m.Time, Client: m.Client, Hello: m.Hello, TLS: m.TLS,
-		From: m.From, To: m.To, Subject: m.Subject(), Size: len(m.Data),
+		From: m.From, To: m.To, Subject: m.Subject(), Size: m.Size,
 	}
 }

@@ -42,7 +42,7 @@ func (s *scenario) mail(ts *testscript.TestScript, args []string) error {
 		return fmt.Errorf("%d mails were received, want %d", len(mails), want)
 	}
 	for _, m := range mails {
-		fmt.Fprintf(ts.Stdout(), "from %s to %s\n%s\n", m.From, strings.Join(m.To, " "), strings.ReplaceAll(string(m.Data), "\r\n", "\n"))
+		fmt.Fprintf(ts.Stdout(), "from %s to %s\n%s\n", m.From, strings.Join(m.To, " "), strings.ReplaceAll(string(m.Data()), "\r\n", "\n"))
 	}
 	return nil
 }

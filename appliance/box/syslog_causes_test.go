@@ -102,7 +102,7 @@ func TestCausesInCaptureLogAndAlert(t *testing.T) {
 			if got := s.critical(); !slices.Contains(got, c.reported) || len(slices.Compact(got)) != 1 {
 				t.Errorf("the mail log has %q", got)
 			}
-			if got := string(s.mx.Messages()[0].Data); !strings.Contains(got, "\r\n"+c.reported+"\r\n") {
+			if got := string(s.mx.Messages()[0].Data()); !strings.Contains(got, "\r\n"+c.reported+"\r\n") {
 				t.Errorf("the mail is\n%s", got)
 			}
 		})

@@ -219,7 +219,7 @@ func TestTopologySyslogVariants(t *testing.T) {
 			if got := s.critical(); len(got) == 0 || got[0] != c.want {
 				t.Errorf("the mail log has %q", got)
 			}
-			if got := string(s.mx.Messages()[0].Data); !strings.Contains(got, c.want) {
+			if got := string(s.mx.Messages()[0].Data()); !strings.Contains(got, c.want) {
 				t.Errorf("the mail is\n%s", got)
 			}
 		})

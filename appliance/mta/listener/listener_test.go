@@ -86,14 +86,12 @@ type fixture struct {
 	t        testing.TB
 	clock    *clock.Fake
 	queue    *queue.Queue
-	store    *config.Store
 	dns      *fakeDNS
 	listener *pipeListener
 	low      bool // resources
 
-	mu     sync.Mutex
-	lines  []string // of the mail log
-	alerts []string
+	mu    sync.Mutex
+	lines []string // of the mail log
 }
 
 // newFixture starts a Server with one public listener for example.com, changed by edit.
@@ -122,7 +120,6 @@ func newFixture(t testing.TB, edit func(*Settings)) *fixture {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b.store = store
 	stream := events.NewStream(b.clock)
 	w := maillog.New(maillog.Options{
 		Version: version, Zone: func() *time.Location { return time.UTC },
@@ -140,12 +137,11 @@ func newFixture(t testing.TB, edit func(*Settings)) *fixture {
 		Hostname:  func() string { return "appliance.example.com" },
 		Zone:      func() *time.Location { return time.FixedZone("PDT", -7*3600) },
 		Clock:     b.clock, Resolver: b.dns, Queue: b.queue, Events: stream,
-		HexDigits:     func() string { return "573856" },
-		TLS:           func(string) (*tls.Config, error) { return nil, errors.New("none") },
-		Authenticate:  func(_ context.Context, user, pass string) bool { return user == "joe" && pass == "secret" },
-		Accepted:      func(queue.Envelope) {},
-		ResourcesLow:  func() bool { return b.low },
-		OnRateLimited: b.alert, OnHarvest: b.alert,
+		HexDigits:    func() string { return "573856" },
+		Certificate:  func() (*tls.Certificate, error) { return nil, errors.New("none") },
+		Authenticate: func(_ context.Context, user, pass string) bool { return user == "joe" && pass == "secret" },
+		Accepted:     func(queue.Envelope) {},
+		ResourcesLow: func() bool { return b.low },
 	})
 	if err := b.Start(t.Context()); err != nil {
 		t.Fatal(err)
@@ -160,12 +156,6 @@ func newFixture(t testing.TB, edit func(*Settings)) *fixture {
 		}
 	})
 	return b
-}
-
-func (b *fixture) alert(text string) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.alerts = append(b.alerts, text)
 }
 
 // log returns the lines of the mail log so far.

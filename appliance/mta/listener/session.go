@@ -86,10 +86,8 @@ type session struct {
 type transaction struct {
 	mid        uint64
 	from       string
-	eightBit   bool            // BODY=8BITMIME
-	accepted   int             // RCPT commands that were accepted
-	recipients []string        // what these stand for by the alias table
-	known      map[string]bool // recipients in lower case; nil: not needed so far
+	eightBit   bool // BODY=8BITMIME
+	recipients []string
 	event      uint64
 }
 

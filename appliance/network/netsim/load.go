@@ -19,7 +19,9 @@ func serverTypes() topology.ServerTypes {
 	types := make(topology.ServerTypes)
 	for _, name := range peers.Names() {
 		kind, _ := peers.Lookup(name)
-		types[name] = topology.ServerType{Port: kind.Port, CheckOption: kind.CheckOption}
+		types[name] = topology.ServerType{
+			Port: kind.Port, CheckOption: kind.CheckOption, HasRules: kind.HasRules,
+		}
 	}
 	return types
 }

@@ -24,7 +24,27 @@ func (w *World) MailServer(name string) (*peers.MailExchanger, error) {
 	return w.Peer(service).(*peers.MailExchanger), nil // as every server of the type
 }
 
-// mailServices yields the services of a host that are mail servers.
+// MailRules returns the rules of a mail server, which is named as in World.MailServer.
+func (f *Faults) MailRules(server string) (*peers.MailRules, error) {
+	service, err := mailService(f.topology, server)
+	if err != nil {
+		return nil, err
+	}
+	return f.mail[service], nil
+}
+
+// mailRules returns the rules that the mail servers of a topology begin with.
+func mailRules(t *topology.Topology) map[string]*peers.MailRules {
+	rules := make(map[string]*peers.MailRules)
+	for _, h := range t.Hosts {
+		for _, s := range mailServices(t, h) {
+			rules[s.Name] = peers.NewMailRules(s.Rules, s.Options)
+		}
+	}
+	return rules
+}
+
+// mailServices returns the services of a host that are mail servers.
 func mailServices(t *topology.Topology, h topology.Host) []topology.Service {
 	return slices.DeleteFunc(slices.Clone(t.SimulatedServices(h)),
 		func(s topology.Service) bool { return s.Type != peers.MailKind })

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/esasim/esasim/appliance/entropy"
 	"github.com/esasim/esasim/appliance/network/netsim/peers"
 	"github.com/esasim/esasim/appliance/network/netsim/topology"
 	"github.com/esasim/esasim/appliance/network/netsim/vnet"
@@ -62,7 +63,8 @@ func (p *startedPeer) stop() {
 // newServers makes the servers of topology t. The method start starts them. c has the fields of
 // their configurations that are the same for all but Transport, which is hosts. running reports whether the world runs.
 func newServers(
-	t *topology.Topology, hosts *vnet.Host, c peers.Config, faults *Faults, running func() bool,
+	t *topology.Topology, hosts *vnet.Host, c peers.Config, random entropy.Source, faults *Faults,
+	running func() bool,
 ) *servers {
 	s := &servers{
 		topology: t, hosts: hosts, logger: c.Logger, faults: faults, running: running,
@@ -73,7 +75,10 @@ func newServers(
 	for h, service := range s.services() {
 		kind, _ := peers.Lookup(service.Type) // Check has found it
 		c.Name, c.Addrs, c.Port = service.Name, h.Addresses, service.Port
-		c.Options = service.Options
+		c.Options, c.MailRules = service.Options, faults.mail[service.Name]
+		if c.MailRules != nil {
+			c.MailRules.SetRandom(random, service.Name)
+		}
 		s.peers[service.Name] = kind.New(c)
 	}
 	return s

@@ -98,7 +98,7 @@ func (w *World) build(o Options) error {
 	w.authority = peers.NewAuthority("esasim World CA", keys, o.Clock.Now)
 	w.servers = newServers(w.topology, w.stacks.hosts, peers.Config{
 		Authority: w.authority, Clock: o.Clock, Logger: o.Logger,
-	}, w.faults, w.isRunning)
+	}, o.Entropy, w.faults, w.isRunning)
 	w.detachFaults = w.faults.attach(w.stacks.applyFaults)
 	return nil
 }

@@ -81,10 +81,15 @@ func (a *Authority) PEM() ([]byte, error) {
 
 // Certify makes a certificate for a server with these names and addresses.
 func (a *Authority) Certify(names []string) (*tls.Certificate, error) {
+	from, to := a.validity()
+	return a.certify(names, from, to)
+}
+
+// certify makes a certificate that is valid from one time to another.
+func (a *Authority) certify(names []string, from, to time.Time) (*tls.Certificate, error) {
 	if err := a.make(); err != nil {
 		return nil, err
 	}
-	from, to := a.validity()
 	template := &x509.Certificate{
 		SerialNumber: new(big.Int).SetUint64(a.random.Uint64()), Subject: pkix.Name{CommonName: names[0]},
 		NotBefore: from, NotAfter: to,

@@ -5,6 +5,8 @@
 //   - Peer: a simulated server.
 //   - Kind: a type of server that topologies can name, with its options.
 //   - Behavior: what the options of a server make it do, or do wrong.
+//   - Rule of a mail server: an action and conditions, see topology.MailRule. MailRules evaluates
+//     them at each stage of a conversation and counts what they did.
 //   - Report: what a peer tells about itself, for the control API.
 //
 // # Adding a kind
@@ -26,7 +28,24 @@
 // control over its greeting, over refusing DATA itself, over late replies, over closing the
 // connection, or over what is said before TLS. So the proxy refuses commands before the
 // library's server sees them, and it terminates TLS, so that it sees every command in TLS
-// too.
+// too. Its hooks do suffice for MAIL, RCPT and the end of a message: there the library has parsed
+// the addresses, and the session evaluates the rules. The proxy only replaces the reply, since
+// the library sends no reply of several lines.
+//
+// The rules outlive the server, as faults do: the world's Faults own them. Greylisting measures
+// time by the marks of the world's clock, on which the appliance waits for its next attempt too.
+// Delays of replies are in real time, as everything that the appliance's own time-outs for
+// packets are compared with.
+//
+// Messages are stored in pieces within one bound for all of them, including those that are
+// arriving. A message that does not fit is accepted, and its beginning is stored. Content is
+// decoded with github.com/emersion/go-message, without its charset package, whose tables every
+// binary would carry for texts that are rare in tests.
+//
+// # Locks
+//
+// MailExchanger.admitting is taken before MailExchanger.mu. The locks of MailRules and of the
+// mailbox are leaves.
 //
 // # Servers for uploads
 //

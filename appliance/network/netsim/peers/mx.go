@@ -1,24 +1,20 @@
 package peers
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
-	"fmt"
-	"io"
 	"log/slog"
+	"maps"
 	"net"
-	"net/mail"
-	"net/netip"
-	"slices"
 	"sync"
 	"time"
 
 	"github.com/emersion/go-smtp"
 
 	"github.com/esasim/esasim/appliance/network"
+	"github.com/esasim/esasim/appliance/network/netsim/topology"
 )
 
 // MailKind is the type of mail servers in a topology.
@@ -44,48 +40,26 @@ var _ = register(Kind{
 		"require_tls": checkSwitch,
 		"close":       checkCount,
 		"size":        checkCount,
+		"user":        nil,
+		"password":    nil,
 	},
-	New: func(c Config) Peer {
-		return &MailExchanger{config: c, behavior: mxBehaviorOf(c), proxies: map[*smtpProxy]bool{},
-			changed: make(chan struct{})}
-	},
+	HasRules: true,
+	New:      newMailExchanger,
 })
-
-// Bounds of what a MailExchanger stores. When they are reached, the oldest message is removed.
-const (
-	maxMessages     = 500
-	maxMessageBytes = 16 << 20
-)
 
 // smtpIdle is how long a MailExchanger waits for a command (RFC 5321 4.5.3.2.7).
 const smtpIdle = 5 * time.Minute
 
-// A Message is a mail that a MailExchanger has accepted.
-type Message struct {
-	ID     int            `json:"id"` // 1 for the first message since the start, then counting up
-	Time   time.Time      `json:"time"`
-	Client netip.AddrPort `json:"client"`
-	Hello  string         `json:"hello"` // the name in the client's EHLO or HELO
-	TLS    bool           `json:"tls"`
-	From   string         `json:"from"`
-	To     []string       `json:"to"`
-	Data   []byte         `json:"-"` // header and body, without dot-stuffing
-}
-
-// Subject returns the subject in the message's header, or "" if there is none.
-func (m Message) Subject() string {
-	parsed, err := mail.ReadMessage(bytes.NewReader(m.Data))
-	if err != nil {
-		return ""
-	}
-	return parsed.Header.Get("Subject")
-}
+// smtpLongestLine is the longest line of a message that a MailExchanger accepts.
+const smtpLongestLine = 1 << 20
 
 // A MailExchanger accepts mail (RFC 5321) and stores it. It is go-smtp's server behind a
-// proxy that behaves as the options say, see smtpProxy.
+// proxy that behaves as rules and options say, see smtpProxy.
 type MailExchanger struct {
 	config      Config
 	behavior    mxBehavior
+	rules       *MailRules
+	mail        *mailbox
 	server      *smtp.Server
 	connCtx     context.Context // of its connections
 	cancelConns context.CancelFunc
@@ -95,16 +69,29 @@ type MailExchanger struct {
 	certificate *tls.Certificate
 	certifyErr  error
 
+	admitting sync.Mutex // held while a new connection is judged; mu is taken under it
+
 	mu          sync.Mutex
 	listeners   []network.Listener
 	proxies     map[*smtpProxy]bool
 	stopped     bool
+	admitted    int // open connections that have been greeted
 	connections int
-	refused     map[string]int // number of error replies that options caused, by option
-	messages    []Message
-	bytes       int
-	total       int
-	changed     chan struct{} // closed and replaced when a message is stored
+	refused     map[string]int // number of error replies that rules caused, by stage
+}
+
+func newMailExchanger(c Config) Peer {
+	x := &MailExchanger{
+		config: c, behavior: mxBehaviorOf(c), rules: c.MailRules, proxies: map[*smtpProxy]bool{},
+	}
+	if x.rules == nil {
+		x.rules = NewMailRules(nil, c.Options)
+	}
+	x.mail = newMailbox(func() {
+		c.Logger.Warn("a simulated mail server drops its oldest messages to make room",
+			"server", c.Name, "messages", maxMessages, "bytes", maxMessageBytes)
+	})
+	return x
 }
 
 // Start listens on the host's addresses.
@@ -119,7 +106,8 @@ func (x *MailExchanger) Start(ctx context.Context) error {
 	x.connCtx, x.cancelConns = context.WithCancel(context.Background())
 	x.server = smtp.NewServer(smtp.BackendFunc(x.newSession))
 	x.server.Domain = x.behavior.hostname
-	x.server.MaxMessageBytes = x.behavior.size
+	x.server.MaxMessageBytes, x.server.MaxLineLength = x.behavior.size, smtpLongestLine
+	x.server.AllowInsecureAuth = true // its clients may test just that
 	x.server.ReadTimeout, x.server.WriteTimeout = smtpIdle, smtpIdle
 	x.server.ErrorLog = slog.NewLogLogger(x.config.Logger.Handler(), slog.LevelDebug)
 	for _, l := range listeners {
@@ -181,152 +169,90 @@ func (l proxyListener) Accept() (net.Conn, error) {
 func (x *MailExchanger) removeProxy(g *smtpProxy) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
+	if g.admitted {
+		x.admitted--
+	}
 	delete(x.proxies, g)
 }
 
-// errorReply returns the error reply that an option demands at a step of the conversation.
-// ok is false if there is none, or if it has been sent as often as the options say.
-func (x *MailExchanger) errorReply(step string) (answer, bool) {
-	a, ok := x.behavior.answers[step]
-	if !ok {
-		return a, false
+// evaluate returns what the rules demand at a moment of a connection, and counts error replies.
+func (x *MailExchanger) evaluate(g *smtpProxy, m mailMoment) mailVerdict {
+	m.client, m.now = g.client.Addr(), x.config.Clock.Mark()
+	v := x.rules.evaluate(m)
+	if v.reply.Code != 0 {
+		x.mu.Lock()
+		defer x.mu.Unlock()
+		x.refused[m.stage]++
 	}
+	return v
+}
+
+// admit evaluates the rules for a new connection. It counts the connection as open unless it is
+// refused.
+func (x *MailExchanger) admit(g *smtpProxy) mailVerdict {
+	x.admitting.Lock() // or two connections could see each other not admitted yet
+	defer x.admitting.Unlock()
 	x.mu.Lock()
-	defer x.mu.Unlock()
-	if x.behavior.times > 0 && x.refused[step] >= x.behavior.times {
-		return a, false
+	open := x.admitted
+	x.mu.Unlock()
+	v := x.evaluate(g, mailMoment{stage: topology.StageConnect, open: open})
+	if v.reply.Code == 0 && v.cut == "" {
+		x.mu.Lock()
+		defer x.mu.Unlock()
+		g.admitted = true
+		x.admitted++
 	}
-	x.refused[step]++
-	return a, true
+	return v
 }
 
-func (x *MailExchanger) newSession(c *smtp.Conn) (smtp.Session, error) {
-	return &mailSession{x: x, conn: c, proxy: c.Conn().(*smtpProxy)}, nil
-}
-
-// A mailSession implements smtp.Session for one connection.
-type mailSession struct {
-	x     *MailExchanger
-	conn  *smtp.Conn
-	proxy *smtpProxy
-	from  string
-	to    []string
-}
-
-// Reset discards the transaction.
-func (s *mailSession) Reset() { s.from, s.to = "", nil }
-
-// Logout does nothing.
-func (*mailSession) Logout() error { return nil }
-
-// Mail starts a transaction.
-func (s *mailSession) Mail(from string, _ *smtp.MailOptions) error {
-	s.from, s.to = from, nil
-	return nil
-}
-
-// Rcpt adds a recipient.
-func (s *mailSession) Rcpt(to string, _ *smtp.RcptOptions) error {
-	s.to = append(s.to, to)
-	return nil
-}
-
-// Data reads the message and stores it, unless the option end demands an error reply.
-func (s *mailSession) Data(r io.Reader) error {
-	data, err := io.ReadAll(io.LimitReader(r, maxMessageBytes+1))
-	if err != nil {
-		return err
-	}
-	if len(data) > maxMessageBytes {
-		return smtp.ErrDataTooLarge
-	}
-	if a, ok := s.x.errorReply("end"); ok {
-		return a.smtpError()
-	}
-	client, _ := netip.ParseAddrPort(s.proxy.RemoteAddr().String())
-	s.x.store(Message{
-		Time: s.x.config.Clock.Now(), Client: client, Hello: s.conn.Hostname(), TLS: s.proxy.secure,
-		From: s.from, To: s.to, Data: data,
-	})
-	return nil
-}
-
+// store stores a message that has been accepted.
 func (x *MailExchanger) store(m Message) {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	x.total++
-	m.ID = x.total
-	x.bytes += len(m.Data)
-	x.messages = append(x.messages, m)
-	for len(x.messages) > maxMessages || x.bytes > maxMessageBytes && len(x.messages) > 1 {
-		x.bytes -= len(x.messages[0].Data)
-		x.messages = slices.Delete(x.messages, 0, 1)
-	}
-	close(x.changed)
-	x.changed = make(chan struct{})
+	x.mail.store(m)
+	x.rules.countMessage()
 }
 
-// Messages returns the messages that are still stored, oldest first: at most 500, with at
-// most 16 MiB.
+// Messages returns the messages that are still stored, oldest first: at most 5000, with at
+// most 32 MiB.
 func (x *MailExchanger) Messages() []Message {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	return slices.Clone(x.messages)
+	stored, _, _, _ := x.mail.contents()
+	return stored
 }
 
-// Received returns the number of messages that have been accepted since the start, and those
-// that are still stored.
-func (x *MailExchanger) Received() (total int, stored []Message) {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	return x.total, slices.Clone(x.messages)
+// Contents returns the messages that are still stored, oldest first, and the numbers of messages
+// that have been accepted and of those that have been dropped for lack of room. changed is closed
+// when another message is accepted.
+func (x *MailExchanger) Contents() (
+	stored []Message, received, dropped int, changed <-chan struct{},
+) {
+	return x.mail.contents()
 }
+
+// Clear forgets all messages, and the numbers that Contents returns. Messages that follow have
+// new identifiers.
+func (x *MailExchanger) Clear() { x.mail.clear() }
+
+// Rules returns the rules of the server.
+func (x *MailExchanger) Rules() *MailRules { return x.rules }
 
 // Await blocks until n messages have been accepted since the start, and returns Messages.
 func (x *MailExchanger) Await(ctx context.Context, n int) ([]Message, error) {
-	for {
-		x.mu.Lock()
-		total, more := x.total, x.changed
-		x.mu.Unlock()
-		if total >= n {
-			return x.Messages(), nil
-		}
-		select {
-		case <-more:
-		case <-ctx.Done():
-			return nil, fmt.Errorf("%d of %d messages have arrived: %w", total, n, context.Cause(ctx))
-		}
+	if err := x.mail.await(ctx, n); err != nil {
+		return nil, err
 	}
-}
-
-// A MessageReport is the report of a MailExchanger.
-type MessageReport struct {
-	Connections int              `json:"connections"`
-	Taken       int              `json:"taken"` // messages since the start
-	Refused     map[string]int   `json:"refused,omitempty"`
-	Messages    []MessageSummary `json:"mails"` // those that are still stored
-}
-
-// A MessageSummary is a message in a MessageReport.
-type MessageSummary struct {
-	Message
-	Subject string `json:"subject"`
-	Size    int    `json:"size"`
-	Text    string `json:"text"` // header and body
+	return x.Messages(), nil
 }
 
 // Report implements Reporter. It returns a MessageReport.
 func (x *MailExchanger) Report() any {
+	r := MessageReport{Refused: map[string]int{}, Messages: []MessageSummary{}}
 	x.mu.Lock()
-	r := MessageReport{Connections: x.connections, Taken: x.total, Refused: map[string]int{},
-		Messages: []MessageSummary{}}
-	for step, n := range x.refused {
-		r.Refused[step] = n
-	}
+	r.Connections = x.connections
+	maps.Copy(r.Refused, x.refused)
 	x.mu.Unlock()
-	for _, m := range x.Messages() {
-		r.Messages = append(r.Messages,
-			MessageSummary{Message: m, Subject: m.Subject(), Size: len(m.Data), Text: string(m.Data)})
+	stored, received, dropped, _ := x.mail.contents()
+	r.Taken, r.Dropped = received, dropped
+	for _, m := range stored {
+		r.Messages = append(r.Messages, m.summary())
 	}
 	return r
 }

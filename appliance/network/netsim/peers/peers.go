@@ -46,6 +46,7 @@ type Config struct {
 	Options   map[string]string // checked by CheckOption
 	Records   *Records          // the records of the world's DNS
 	Authority *Authority        // signs servers' certificates; may be nil
+	MailRules *MailRules        // of a mail server; nil means those of its options
 	Clock     clock.Clock
 	Logger    *slog.Logger
 
@@ -60,7 +61,9 @@ type Kind struct {
 	// check accepts every value. The error of a check is one line that says what was
 	// expected.
 	Options map[string]func(value string) error
-	New     func(Config) Peer
+	// HasRules reports whether a topology may give rules to the server: see topology.MailRule.
+	HasRules bool
+	New      func(Config) Peer
 }
 
 // CheckOption returns an error that says what is wrong with an option, or nil.

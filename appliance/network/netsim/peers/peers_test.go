@@ -35,10 +35,14 @@ func newPeer(t *testing.T, h *vnet.Host, kind string, options map[string]string)
 	if !ok {
 		t.Fatalf("no kind %s", kind)
 	}
-	return k.New(peers.Config{
+	return k.New(peerConfig(h, kind, options))
+}
+
+func peerConfig(h *vnet.Host, kind string, options map[string]string) peers.Config {
+	return peers.Config{
 		Name: kind, Transport: h, Addrs: []netip.Addr{localhost, netip.IPv6Loopback()}, Port: 1000, Options: options,
 		Records: &peers.Records{}, Clock: clock.System(), Logger: slog.New(slog.DiscardHandler),
-	})
+	}
 }
 
 func dial(t *testing.T, h *vnet.Host) (network.Conn, error) {

@@ -150,6 +150,9 @@ func (c *checker) services() error {
 					return c.errorf(at(".options."+key), "%v", err)
 				}
 			}
+			if err := c.mailRules(&s, kind, at); err != nil {
+				return err
+			}
 		}
 	}
 	return nil

@@ -31,8 +31,6 @@ type Topology struct {
 	// Rules are the faults that the network has from the start. The first that matches a
 	// packet decides.
 	Rules []Rule `yaml:"rules"`
-	// Traffic is the mail that hosts send to the appliance by themselves.
-	Traffic Traffic `yaml:"traffic"`
 	// Doors connect this world with the real network.
 	Doors Doors `yaml:"doors"`
 
@@ -47,6 +45,8 @@ type ServerType struct {
 	Port uint16 // the default; 0 if there is none
 	// CheckOption reports what is wrong with an option. The text of its error is one line.
 	CheckOption func(name, value string) error
+	// HasRules reports whether its services may have rules.
+	HasRules bool
 }
 
 // An Appliance is the appliance with its factory configuration.
@@ -175,6 +175,7 @@ type Service struct {
 	Name    string            `yaml:"name"`    // HOST/TYPE by default
 	Port    uint16            `yaml:"port"`    // by default that of the type
 	Options map[string]string `yaml:"options"` // those of the type
+	Rules   []MailRule        `yaml:"rules"`   // of a mail server
 }
 
 // An MX is a mail exchanger of a domain.

@@ -24,6 +24,7 @@ func servers() topology.ServerTypes {
 		"dns":  {Port: 53, CheckOption: noOptions},
 		"echo": {Port: 7, CheckOption: noOptions},
 		"sink": {CheckOption: noOptions},
+		"mx":   {Port: 25, CheckOption: noOptions, HasRules: true},
 		"syslogd": {Port: 514, CheckOption: func(name, value string) error {
 			if name == "after" && value != "accept" {
 				return fmt.Errorf("%q, expected accept", value)
@@ -161,7 +162,7 @@ func TestLoadReportsMistakesWithPosition(t *testing.T) {
 		{"VLAN of no wire", "name: far", "name: far\n    vlan: 12", "t.yaml:20:11: host far is on no wire, expected wire too"},
 		{"ARP address of one machine", "wire: Data 1", "wire: Data 1\n    arp_mac: 02:bf:0a:00:ca:09", "t.yaml:17:14: 02:bf:0a:00:ca:09 is no multicast address"},
 		{"ARP on no wire", "name: far", "name: far\n    arp_mac: 03:bf:0a:00:ca:09", "t.yaml:20:14: host far is on no wire, expected no arp_mac"},
-		{"unknown server", "type: dns", "type: bind", `t.yaml:18:23: no server is called "bind", expected one of dns, echo, sink, syslogd`},
+		{"unknown server", "type: dns", "type: bind", `t.yaml:18:23: no server is called "bind", expected one of dns, echo, mx, sink, syslogd`},
 		{"no port", "{type: sink, port: 25}", "{type: sink}", "t.yaml:21:16: sink has no default port"},
 		{"unknown option", "port: 25}", "port: 25, options: {speed: slow}}", `t.yaml:21:56: unknown option "speed"`},
 		{"score too high", "# rules", "reputation: [{network: 203.0.113.0/24, score: 11}]", `t.yaml:23:47: the score is "11", expected a number from -10 to 10`},
