@@ -30,6 +30,7 @@ import (
 	"github.com/esasim/esasim/appliance/ntp"
 	"github.com/esasim/esasim/appliance/product"
 	"github.com/esasim/esasim/appliance/resolver"
+	"github.com/esasim/esasim/appliance/tlsconfig"
 	"github.com/esasim/esasim/appliance/users"
 )
 
@@ -62,10 +63,11 @@ type Options struct {
 	Timeouts Timeouts
 	// FactoryReset replaces the committed configuration by the factory's.
 	FactoryReset bool
-	// Certificate returns the appliance's own certificate; nil: it has none.
+	// Certificate returns the certificate that the appliance has if an administrator has installed no
+	// other (tlsconfig.Demo); nil: there is none.
 	Certificate func() (*tls.Certificate, error)
-	// TrustedCAs returns certificates, in PEM, of authorities that are trusted in addition to
-	// those of the directory configuration. It is called for each TLS connection; nil: none.
+	// TrustedCAs returns certificates, in PEM, of the authorities that come with the appliance. It is
+	// called for each TLS connection; nil: none.
 	TrustedCAs func() ([]byte, error)
 	// OnPower is called when an administrator reboots the appliance or shuts it down. It must
 	// return immediately, and have the appliance stopped after the given delay.
@@ -106,6 +108,7 @@ type Appliance struct {
 	Entropy      entropy.Source
 	Net          network.Network
 	Config       *config.Store
+	Certificates *tlsconfig.Store
 	Files        *files.Store
 	Logs         *logs.Hub
 	Users        *users.Directory
@@ -113,7 +116,6 @@ type Appliance struct {
 	Logins       *users.Logins
 	Resolver     *resolver.Client
 	Mail         *mail.Client
-	InternalMail *mail.Internal // carries the appliance's own messages
 	Alerts       *alert.Desk
 	NTP          *ntp.Daemon
 	Captures     *capture.Recorder
@@ -135,6 +137,7 @@ type Appliance struct {
 	power        func(PowerAction, time.Duration)
 	trustedCAs   func() ([]byte, error)
 
+	outbox      *mta.Outbox // hands the appliance's own messages to the queue
 	status      *statusWriter
 	unsubscribe []func() // subscribers of Events
 	access      atomic.Pointer[accessCache]
@@ -225,6 +228,9 @@ func (a *Appliance) open(o Options) (err error) {
 	}); err != nil {
 		return fmt.Errorf("open configuration: %w", err)
 	}
+	a.Certificates = tlsconfig.NewStore(tlsconfig.Options{
+		Committed: a.Config.Committed, Demo: o.Certificate, Now: a.Clock.Now,
+	})
 	if a.Files, err = files.Open(filepath.Join(o.Dir, filesDir), o.Quota, a.Clock); err != nil {
 		return fmt.Errorf("open file area: %w", err)
 	}
@@ -274,7 +280,7 @@ func (a *Appliance) closeParts() error {
 	}
 	if a.Alerts != nil { // Stop has stopped them already, but New has not if it fails
 		ctx := context.Background()
-		errs = append(errs, a.InternalMail.Stop(ctx), a.Alerts.Stop(ctx))
+		errs = append(errs, a.Alerts.Stop(ctx), a.outbox.Stop(ctx))
 	}
 	if a.Logins != nil {
 		a.Logins.Close()

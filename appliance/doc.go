@@ -49,8 +49,9 @@
 // The appliance raises an alert at the desk (Appliance.Alerts) if an administrator should know of a
 // problem without looking for it: a log could not be pushed or written, old log files were removed
 // and their log is set to alert about that, a full disk ended a capture, or the disk is full. The
-// desk's messages are sent by the internal mail system (Appliance.InternalMail). Both write to the
-// mail log. They are made before the logs, and send nothing before Start.
+// desk's messages go through the mail queue like other mail. If the queue or its disk is full, an
+// outbox (mta.Outbox) keeps them in memory until there is room. Desk and outbox are made before the
+// logs, and send nothing before Start.
 //
 // # Lock order
 //

@@ -43,9 +43,12 @@ func (a *Appliance) openMail(o Options) error {
 		StateFile: filepath.Join(a.state, suspendedFile),
 		Daemons:   a.Daemons, Client: a.Mail, Resolver: a.Resolver, Events: a.Events,
 		Committed: a.Config.Committed, Hostname: a.Hostname, Zone: a.Zone, Clock: a.Clock,
-		Entropy: o.Entropy, Logger: a.Logger, Certificate: o.Certificate,
-		TrustedRoots: a.trustedRoots,
-		OnConserving: func(text string) { a.Alerts.Raise(alert.System, alert.Critical, text) },
+		Entropy: o.Entropy, Logger: a.Logger, Certificates: a.Certificates,
+		TrustedRoots:  a.TrustedAuthorities,
+		OnTLSFailed:   func(text string) { a.Alerts.Raise(alert.System, alert.Warning, text) },
+		OnRateLimited: func(text string) { a.Alerts.Raise(alert.System, alert.Information, text) },
+		OnHarvest:     func(text string) { a.Alerts.Raise(alert.Harvest, alert.Warning, text) },
+		OnConserving:  func(text string) { a.Alerts.Raise(alert.System, alert.Critical, text) },
 	})
 	if err != nil {
 		return fmt.Errorf("open the mail system: %w", err)

@@ -16,6 +16,7 @@ import (
 	"github.com/esasim/esasim/appliance/logs"
 	"github.com/esasim/esasim/appliance/logs/syslog"
 	"github.com/esasim/esasim/appliance/logs/upload"
+	"github.com/esasim/esasim/appliance/tlsconfig"
 )
 
 // openPush makes the pusher of a log subscription that is pushed to a syslog server.
@@ -51,22 +52,47 @@ func (a *Appliance) openPush(s logs.Subscription, onEvent func(syslog.Event)) (l
 	})
 }
 
-// trustedRoots returns the certificate authorities that are trusted to identify syslog and mail
-// servers:
-// those of Options.TrustedCAs, and those in the files *.pem, *.crt and *.cer of the directory
+// SystemAuthorities returns the certificates of the authorities that come with the appliance.
+func (a *Appliance) SystemAuthorities() ([]*x509.Certificate, error) {
+	if a.trustedCAs == nil {
+		return nil, nil
+	}
+	text, err := a.trustedCAs()
+	if err != nil {
+		return nil, fmt.Errorf("read certificates: %w", err)
+	}
+	return tlsconfig.ParseAuthorities(string(text))
+}
+
+// TrustedAuthorities returns the authorities of the lists that certconfig has in use. They are
+// trusted to identify mail servers.
+func (a *Appliance) TrustedAuthorities() (*x509.CertPool, error) {
+	pool := x509.NewCertPool()
+	lists := tlsconfig.Authorities.Get(a.Config.Committed())
+	if lists.UseSystem {
+		system, err := a.SystemAuthorities()
+		if err != nil {
+			return nil, err
+		}
+		for _, c := range system {
+			pool.AddCert(c)
+		}
+	}
+	lists.AddTo(pool)
+	return pool, nil
+}
+
+// trustedRoots returns the certificate authorities that are trusted to identify syslog servers:
+// TrustedAuthorities, and those in the files *.pem, *.crt and *.cer of the directory
 // configuration.
 func (a *Appliance) trustedRoots() (*x509.CertPool, error) {
 	entries, err := a.Files.ReadDir(files.Configuration)
 	if err != nil {
 		return nil, fmt.Errorf("look for certificates: %w", err)
 	}
-	pool := x509.NewCertPool()
-	if a.trustedCAs != nil {
-		text, err := a.trustedCAs()
-		if err != nil {
-			return nil, fmt.Errorf("read certificates: %w", err)
-		}
-		pool.AppendCertsFromPEM(text)
+	pool, err := a.TrustedAuthorities()
+	if err != nil {
+		return nil, err
 	}
 	for _, e := range entries {
 		ext := strings.ToLower(path.Ext(e.Name()))

@@ -1,6 +1,7 @@
 package commands
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"strings"
@@ -20,7 +21,7 @@ var _ = register(&shell.Command{
 		"A bounce profile belongs to a listener or, with destconfig, to a destination. All other mail\n" +
 		"follows the profile Default. The answer Default takes the present value of that profile, and\n" +
 		"in that profile the value of a new appliance.",
-	Source: "public (values), mail.md 3.4 (list, operations, questions), invented (names, inline form)",
+	Source: "public (values), mail.md 3.4 (list, operations, questions), invented (names, warnings' numbers, inline form)",
 	Roles:  []users.Role{users.Administrator, users.Operator},
 	Commit: true,
 	Batch:  true,
@@ -106,7 +107,7 @@ func bounceProfileForm(p *delivery.Profile, def delivery.Profile) shell.Field {
 			shell.When(func() bool { return p.Send },
 				yesNoDefault(&p.DSN, def.DSN,
 					"Do you want bounce messages to use the DSN message format? (Yes/No/Default) ")),
-			delayWarning,
+			delayWarnings(p, def),
 			yesNoDefault(&alternate, def.To != "",
 				"Do you want hard bounce and delay warning messages sent to an alternate address, "+
 					"instead of the sender? (Yes/No/Default) "),
@@ -166,15 +167,23 @@ func yesNoDefault(dst *bool, def bool, question string) shell.Field {
 	}
 }
 
-// delayWarning asks for warnings, which are not simulated. Default means no.
-func delayWarning(ctx context.Context, d shell.Dialogue) error {
-	for {
-		wanted := false
-		if err := yesNoDefault(&wanted, false, "If a message is undeliverable after some interval, do "+
-			"you want to send a delay warning message? (Yes/No/Default) ")(ctx, d); err != nil || !wanted {
-			return err
-		}
-		d.PrintWrapped("Delay warning messages are not simulated.")
+// delayWarnings asks for delay warnings, and how often they are sent.
+func delayWarnings(p *delivery.Profile, def delivery.Profile) shell.Field {
+	return func(ctx context.Context, d shell.Dialogue) error {
+		p.WarnInterval = cmp.Or(p.WarnInterval, delivery.DefaultWarnInterval)
+		p.MaxWarnings = cmp.Or(p.MaxWarnings, delivery.DefaultMaxWarnings)
+		return d.Form(ctx,
+			yesNoDefault(&p.Warn, def.Warn, "If a message is undeliverable after some interval, do "+
+				"you want to send a delay warning message? (Yes/No/Default) "),
+			shell.When(func() bool { return p.Warn },
+				shell.Number(&p.WarnInterval,
+					"Please enter the minimum interval in seconds between delay warning messages.",
+					delivery.MinWarnInterval, delivery.MaxWarnInterval)),
+			shell.When(func() bool { return p.Warn },
+				shell.Number(&p.MaxWarnings,
+					"Please enter the maximum number of delay warning messages to send per recipient.",
+					1, delivery.MostWarnings)),
+		)
 	}
 }
 

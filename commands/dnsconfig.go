@@ -125,7 +125,7 @@ func newServer(ctx context.Context, env *shell.Env, s *resolver.Settings) error 
 	if err := env.Form(ctx, domainField(&a)); err != nil {
 		return err
 	}
-	addrs, err := askServerAddrs(ctx, env, "the DNS server for "+a.Domain)
+	addrs, err := askServerAddrs(ctx, env, "the DNS server for "+a.Domain, "")
 	if err != nil {
 		return err
 	}
@@ -264,8 +264,13 @@ func parseDomain(text string) (string, error) {
 
 // setUpDNS asks for the general settings.
 func setUpDNS(ctx context.Context, env *shell.Env, s *resolver.Settings) error {
-	if err := chooseDNSServers(ctx, env, s); err != nil {
+	if err := chooseDNSServers(ctx, env, &s.UseRoots); err != nil {
 		return err
+	}
+	if !s.UseRoots && len(s.Servers) == 0 {
+		if err := newLocalServers(ctx, env, s); err != nil {
+			return err
+		}
 	}
 	return env.Form(ctx,
 		sourceInterface(env, &s.Interface, "Choose the IP interface for DNS traffic."),
@@ -273,4 +278,28 @@ func setUpDNS(ctx context.Context, env *shell.Env, s *resolver.Settings) error {
 			"Enter the number of seconds to wait before timing out reverse DNS lookups.", 0, 300),
 		shell.Number(&s.MinimumTTL, "Enter the minimum TTL in seconds for DNS cache.", 0, 86400),
 	)
+}
+
+// newLocalServers asks for own DNS servers and adds them.
+func newLocalServers(ctx context.Context, env *shell.Env, s *resolver.Settings) error {
+	addrs, err := askServerAddrs(ctx, env, "your DNS server", "")
+	if err != nil {
+		return err
+	}
+	priority := 0
+	if err := env.Form(ctx, priorityField(&priority, addrs)); err != nil {
+		return err
+	}
+	addServers(s, addrs, priority)
+	return nil
+}
+
+func priorityField(dst *int, addrs []netip.Addr) shell.Field {
+	names := make([]string, len(addrs))
+	for i, a := range addrs {
+		names[i] = a.String()
+	}
+	return shell.Number(dst, fmt.Sprintf(
+		"Please enter the priority for %s.\nServers with a lower number are asked first.",
+		strings.Join(names, ", ")), 0, resolver.MaxPriority)
 }

@@ -4,8 +4,8 @@ import (
 	"context"
 	"fmt"
 	"regexp"
-	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/esasim/esasim/appliance/refusal"
 	"github.com/esasim/esasim/shell"
@@ -33,12 +33,14 @@ var fieldPatterns = map[searchField]*regexp.Regexp{
 func (q *trackingQuery) find(ctx context.Context, env *shell.Env) (int, error) {
 	var mids []int
 	var lines []string
+	seen := map[int]bool{}
 	err := eachLine(ctx, env, q.log, q.selectFiles, func(line string) error {
 		m := fieldPatterns[q.by].FindStringSubmatch(line)
 		if m == nil || !q.re.MatchString(m[2]) {
 			return nil
 		}
-		if mid, err := strconv.Atoi(m[1]); err == nil && !slices.Contains(mids, mid) {
+		if mid, err := strconv.Atoi(m[1]); err == nil && !seen[mid] {
+			seen[mid] = true
 			mids = append(mids, mid)
 			lines = append(lines, fmt.Sprintf("MID %d (%s) %s", mid, line[:24], m[2]))
 		}
@@ -64,9 +66,18 @@ func (q *trackingQuery) find(ctx context.Context, env *shell.Env) (int, error) {
 }
 
 var (
-	midInLine  = regexp.MustCompile(`\bMID (\d+)\b`)
+	midInLine  = regexp.MustCompile(`\b(?:MID|Message) (\d+)\b`)
 	connInLine = regexp.MustCompile(`\b([IDR]CID):? (\d+)\b`)
 )
+
+// ownText returns the beginning of a line that the appliance has worded itself: what other hosts say,
+// such as a subject, is in quotes or angle brackets.
+func ownText(line string) string {
+	if i := strings.IndexAny(line, `'"<`); i >= 0 {
+		return line[:i]
+	}
+	return line
+}
 
 // show prints the log lines of a message and of the connections that received and delivered
 // it. Lines of these connections that name only other messages are left out.
@@ -75,7 +86,7 @@ func (q *trackingQuery) show(ctx context.Context, env *shell.Env, mid int) error
 	each := func(f func(line string, mine, other bool)) error {
 		return eachLine(ctx, env, q.log, q.selectFiles, func(line string) error {
 			mine, other := false, false
-			for _, m := range midInLine.FindAllStringSubmatch(line, -1) {
+			for _, m := range midInLine.FindAllStringSubmatch(ownText(line), -1) {
 				if m[1] == strconv.Itoa(mid) {
 					mine = true
 				} else {

@@ -15,15 +15,35 @@ import (
 var _ = register(&shell.Command{
 	Name:    "listenerconfig",
 	Summary: "Configure where mail is accepted, and from whom to whom.",
-	Help: "listenerconfig edit <listener> hostaccess print\n" +
+	Help: "listenerconfig new <listener> public|private|blackhole <interface> smtp\n" +
+		"listenerconfig delete <listener>\n" +
+		"listenerconfig edit <listener> hostaccess print|clear|reset\n" +
+		"listenerconfig edit <listener> hostaccess import|export <file>\n" +
+		"listenerconfig edit <listener> hostaccess default <options>\n" +
+		"listenerconfig edit <listener> hostaccess new sendergroup <group> <hosts> <behavior>\n" +
+		"    [--comment <text>]\n" +
 		"listenerconfig edit <listener> hostaccess edit sendergroup <group> new|delete <host>\n" +
-		"listenerconfig edit <listener> rcptaccess print\n" +
-		"listenerconfig delete <listener>\n\n" +
+		"listenerconfig edit <listener> hostaccess edit sendergroup <group> move <host> <host>\n" +
+		"listenerconfig edit <listener> hostaccess edit sendergroup <group> policy <behavior>\n" +
+		"listenerconfig edit <listener> hostaccess edit sendergroup <group> rename <group>\n" +
+		"listenerconfig edit <listener> hostaccess edit sendergroup <group> print\n" +
+		"listenerconfig edit <listener> hostaccess new|edit policy <policy> <action> <options>\n" +
+		"listenerconfig edit <listener> hostaccess delete sendergroup|policy <name>\n" +
+		"listenerconfig edit <listener> rcptaccess print|clear\n" +
+		"listenerconfig edit <listener> rcptaccess import|export <file>\n" +
+		"listenerconfig edit <listener> rcptaccess new|edit <address> <options>\n" +
+		"listenerconfig edit <listener> rcptaccess delete <address>\n\n" +
 		"A host is an address, a range such as 192.0.2.1-10, a network, a host name, .example.com,\n" +
 		"sbrs[-3.0:-1.0], sbrs[none], dnslist[query.example.net], nx.domain, serv.fail,\n" +
-		"not.double.verified or ALL. Several hosts are separated by commas.",
-	Source: "public (list, SETUP, menu and tables of EDIT, inline form), " +
-		"mail.md 3.1 (questions of NEW), invented (other questions)",
+		"not.double.verified or ALL. Several hosts are separated by commas. A behavior is a policy, or\n" +
+		"one of the actions Accept, Relay, Reject, \"TCP Refuse\" and Continue.\n\n" +
+		"Options of policies: --max_size, --max_conn, --max_msgs, --max_rcpt, --override, --cust_acc,\n" +
+		"--acc_code, --cust_rej, --rej_code, --rate_lim, --cust_lim, --lim_code, --dhap. Options of\n" +
+		"recipients: --action Accept|Reject, --cust_resp, --resp_code, --bypass_rc Yes|No. Each has a\n" +
+		"value; No switches off, and default means the default of the table.\n\n" +
+		"Files are in the directory configuration.",
+	Source: "public (list, SETUP, menu and tables of EDIT, inline form for hosts), " +
+		"mail.md 3.1 (questions of NEW), invented (other questions and inline forms)",
 	Roles:  []users.Role{users.Administrator, users.Operator},
 	Commit: true,
 	Batch:  true,

@@ -3,7 +3,6 @@ package commands
 import (
 	"cmp"
 	"context"
-	"fmt"
 	"slices"
 	"strings"
 
@@ -33,6 +32,7 @@ func editListener(ctx context.Context, env *shell.Env) error {
 			Items: []shell.Item{
 				{Key: "NAME", Text: "Change the name of the listener.", Run: d.rename},
 				{Key: "INTERFACE", Text: "Change the interface.", Run: d.move},
+				{Key: "LIMITS", Text: "Change the injection limits.", Run: d.limits},
 				{Key: "SETUP", Text: "Configure general options.", Run: d.setUp},
 				{Key: "HOSTACCESS", Text: "Modify the Host Access Table.", Run: d.hosts},
 				{Key: "RCPTACCESS", Text: "Modify the Recipient Access Table.",
@@ -65,7 +65,7 @@ func printListener(env *shell.Env, l listener.Listener) {
 			networks = append(networks, p.String())
 		}
 	}
-	tls, auth := "No", "Disabled"
+	s, tls, auth := listener.Section.Get(env.Draft), "No", "Disabled"
 	for _, p := range append(l.Hosts.Policies, listener.Policy{}) {
 		e := l.Hosts.Effective(p)
 		if e.TLS != listener.Off {
@@ -82,7 +82,7 @@ func printListener(env *shell.Env, l listener.Listener) {
 		"LDAP: Off\n",
 		l.Name, l.Type.Title(), l.Interface, strings.Join(networks, ", "), l.Port,
 		cmp.Or(l.DefaultDomain, "<none configured>"),
-		listener.Section.Get(env.Draft).Limits.Connections, tls, auth,
+		min(maxConnections(s, l), s.Limits.Connections), tls, auth,
 		cmp.Or(l.BounceProfile, "Default"), yesOrNo(l.SenderBase))
 }
 
@@ -115,7 +115,7 @@ func (d *listenerDialogue) move(ctx context.Context) error {
 func (d *listenerDialogue) setUp(ctx context.Context) error {
 	return d.edit(func(_ *listener.Settings, l *listener.Listener) error {
 		has := l.DefaultDomain != ""
-		clean := l.BareLineEnds == listener.CleanLineEnds
+		clean, received := l.BareLineEnds == listener.CleanLineEnds, !l.OmitReceived
 		err := d.env.Form(ctx,
 			shell.YesNo(&has, "Would you like to add a default domain to addresses without one?"),
 			shell.When(func() bool { return has }, shell.Text(&l.DefaultDomain,
@@ -125,6 +125,7 @@ func (d *listenerDialogue) setUp(ctx context.Context) error {
 					}
 					return delivery.CheckDomain(s)
 				})),
+			shell.YesNo(&received, "Would you like to add a Received header to messages?"),
 			shell.YesNo(&clean, "Would you like to convert bare CR and LF characters to CRLF? "+
 				"Otherwise such messages are rejected."),
 			shell.YesNo(&l.SenderBase,
@@ -133,12 +134,40 @@ func (d *listenerDialogue) setUp(ctx context.Context) error {
 		if !has {
 			l.DefaultDomain = ""
 		}
-		l.BareLineEnds = listener.RejectLineEnds
+		l.OmitReceived, l.BareLineEnds = !received, listener.RejectLineEnds
 		if clean {
 			l.BareLineEnds = listener.CleanLineEnds
 		}
 		return err
 	})
+}
+
+// limits asks for the limit of connections of the listener alone.
+func (d *listenerDialogue) limits(ctx context.Context) error {
+	return d.edit(func(s *listener.Settings, l *listener.Listener) error {
+		n := maxConnections(*s, *l)
+		err := d.env.Form(ctx, shell.Number(&n,
+			"Enter the maximum number of concurrent connections to this listener.", 1, 1000))
+		switch {
+		case err != nil:
+			return err
+		case n > s.Limits.Connections:
+			d.env.Printf("The value of %d will be limited to %d by the global limit for concurrent "+
+				"connections.\n", n, s.Limits.Connections)
+		}
+		if l.MaxConnections = n; n == s.Limits.Connections {
+			l.MaxConnections = 0
+		}
+		return nil
+	})
+}
+
+// maxConnections returns how many connections a listener takes at most.
+func maxConnections(s listener.Settings, l listener.Listener) int {
+	if l.MaxConnections > 0 {
+		return l.MaxConnections
+	}
+	return s.Limits.Connections
 }
 
 func (d *listenerDialogue) bounces(ctx context.Context) error {
@@ -168,39 +197,33 @@ func (d *listenerDialogue) recipients(ctx context.Context) error {
 		return shell.Menu{
 			Header: func() {
 				d.env.Printf("\nRecipient Access Table\n\nThere are currently %d recipients.\n"+
-					"Default Access: REJECT\n", len(l.Recipients.Entries))
+					"Default Access: %s\n", len(l.Recipients.Entries), defaultAccess(l.Recipients))
 			},
 			Items: []shell.Item{
 				{Key: "NEW", Text: "Create a new entry.", Run: d.newRecipient},
 				{Key: "EDIT", Text: "Modify an existing entry.", Hidden: none, Run: d.editRecipient},
 				{Key: "DELETE", Text: "Remove an existing entry.", Hidden: none, Run: d.deleteRecipient},
 				{Key: "PRINT", Text: "Display the entire recipient access table.",
-					Run: func(context.Context) error { printRecipients(d.env, l); return nil }},
+					Run: func(context.Context) error { d.env.Printf("%s", l.Recipients.Text()); return nil }},
+				{Key: "IMPORT", Text: "Import entries from a file.", Run: d.importRecipients},
+				{Key: "EXPORT", Text: "Export all entries to a file.", Run: func(ctx context.Context) error {
+					return exportTable(ctx, d.env, l.Recipients.Text())
+				}},
+				{Key: "CLEAR", Text: "Remove all entries.", Hidden: none, Run: d.clearRecipients},
+				{Key: "VALIDATION", Text: "Edit the list of the addresses that exist.", Run: d.validation},
 			},
 		}
 	})
 }
 
-// printRecipients prints the table. A recipient that no entry matches is rejected.
-func printRecipients(env *shell.Env, l listener.Listener) {
-	all := false
-	for _, e := range l.Recipients.Entries {
-		action := "ACCEPT"
-		if e.Reject {
-			action = "REJECT"
+// defaultAccess returns what happens to a recipient that has no entry of its own.
+func defaultAccess(t listener.RecipientTable) string {
+	for _, e := range t.Entries {
+		if strings.EqualFold(e.Address, "ALL") && !e.Reject {
+			return "ACCEPT"
 		}
-		if e.Code != 0 {
-			action += fmt.Sprintf(" %d %s", e.Code, e.Reply)
-		}
-		if e.Bypass {
-			action += " (bypasses receiving control)"
-		}
-		env.Printf("%s %s\n", e.Address, action)
-		all = all || strings.EqualFold(e.Address, "ALL")
 	}
-	if !all {
-		env.Printf("ALL REJECT\n")
-	}
+	return "REJECT"
 }
 
 // recipientForm asks what happens to the recipients of an entry.
@@ -228,7 +251,7 @@ func recipientForm(e *listener.RecipientEntry) shell.Field {
 				e.Code = max(e.Code, map[bool]int{false: 250, true: 550}[e.Reject])
 				return d.Form(ctx,
 					shell.Number(&e.Code, "Enter the SMTP code to use in the response.", least, most),
-					shell.Text(&e.Reply, "Enter your custom SMTP response.", checkReply))
+					shell.Text(&e.Reply, "Enter your custom SMTP response.", listener.CheckReply))
 			}),
 			shell.When(func() bool { return !e.Reject }, shell.YesNo(&e.Bypass,
 				"Would you like to bypass receiving control for this entry?")))
@@ -237,15 +260,6 @@ func recipientForm(e *listener.RecipientEntry) shell.Field {
 		}
 		return err
 	}
-}
-
-// checkReply refuses text that cannot be one line of an SMTP answer.
-func checkReply(s string) error {
-	odd := func(r rune) bool { return r < ' ' || r > '~' }
-	if s == "" || len(s) > 400 || strings.ContainsFunc(s, odd) {
-		return refusal.New("The value must be 1 to 400 characters of ASCII.")
-	}
-	return nil
 }
 
 func (d *listenerDialogue) newRecipient(ctx context.Context) error {

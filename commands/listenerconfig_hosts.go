@@ -2,7 +2,6 @@ package commands
 
 import (
 	"context"
-	"fmt"
 	"slices"
 	"strings"
 
@@ -30,7 +29,13 @@ func (d *listenerDialogue) hosts(ctx context.Context) error {
 				{Key: "MOVE", Text: "Move an entry.", Hidden: none, Run: d.moveGroup},
 				{Key: "DEFAULT", Text: "Set the defaults.", Run: d.hostDefaults},
 				{Key: "PRINT", Text: "Display the table.",
-					Run: func(context.Context) error { printHosts(d.env, t); return nil }},
+					Run: func(context.Context) error { d.env.Printf("%s", t.Text()); return nil }},
+				{Key: "IMPORT", Text: "Import a table from a file.", Run: d.importHosts},
+				{Key: "EXPORT", Text: "Export the table to a file.", Run: func(ctx context.Context) error {
+					return exportTable(ctx, d.env, t.Text())
+				}},
+				{Key: "CLEAR", Text: "Remove all entries.", Run: d.clearHosts},
+				{Key: "RESET", Text: "Remove senders and set policies to system default.", Run: d.resetHosts},
 			},
 		}
 	})
@@ -54,7 +59,16 @@ func (d *listenerDialogue) groupOrPolicy(ctx context.Context) (group bool, err e
 
 func groupNames(t *listener.HostTable) (names []string) {
 	for _, g := range t.Groups {
-		names = append(names, g.Name)
+		names = append(names, g.Label())
+	}
+	return names
+}
+
+// behaviors returns what an entry of the table can do: have a policy, or an action.
+func behaviors(t *listener.HostTable) []string {
+	names := policyNames(t)
+	for _, a := range actions() {
+		names = append(names, string(a))
 	}
 	return names
 }
@@ -94,14 +108,11 @@ func (d *listenerDialogue) newHostsEntry(ctx context.Context) error {
 			t.Policies = append(t.Policies, p)
 			return nil
 		}
-		if len(t.Policies) == 0 {
-			return refusal.New("There is no policy: create one first.")
-		}
-		g := listener.SenderGroup{Policy: t.Policies[0].Name}
+		g := listener.SenderGroup{Policy: behaviors(t)[0]}
 		if err := d.env.Form(ctx,
 			newName(&g.Name, "Enter a name for this sender group.", groupNames(t)),
 			hostsField(&g, "Enter the hosts to add, separated by commas."),
-			shell.OneOf(&g.Policy, "Select a behavior for this entry.", policyNames(t)...),
+			shell.OneOf(&g.Policy, "Select a behavior for this entry.", behaviors(t)...),
 			shell.Text(&g.Comment, "Enter a comment for this sender group.", checkComment),
 		); err != nil {
 			return err
@@ -115,7 +126,7 @@ func checkComment(s string) error {
 	if s == "" {
 		return nil
 	}
-	return checkReply(s)
+	return listener.CheckReply(s)
 }
 
 // hostsField asks for hosts and appends them to a sender group.
@@ -152,11 +163,17 @@ func (d *listenerDialogue) editHostsEntry(ctx context.Context) error {
 			return d.env.Form(ctx, policyForm(*t, &t.Policies[n]))
 		})
 	}
-	n, err := d.env.Choose(ctx, "Choose the sender group to modify.", -1, groupNames(&t)...)
-	if err != nil {
+	n, err := d.env.Choose(ctx, "Choose the sender group to modify.", -1,
+		append(groupNames(&t), "ALL")...)
+	switch {
+	case err != nil:
 		return err
+	case n < len(t.Groups):
+		return d.editGroup(ctx, t.Groups[n].Label())
 	}
-	return d.editGroup(ctx, t.Groups[n].Name)
+	return d.editHosts(func(t *listener.HostTable) error { // all other hosts
+		return d.env.Form(ctx, shell.OneOf(&t.Last, "Select a behavior for this entry.", behaviors(t)...))
+	})
 }
 
 func (d *listenerDialogue) table() listener.HostTable {
@@ -183,7 +200,7 @@ func (d *listenerDialogue) editGroup(ctx context.Context, name string) error {
 			Header: func() {
 				t := d.table()
 				if n := groupIndex(&t, name); n >= 0 {
-					printGroup(d.env, t.Groups[n])
+					d.env.Printf("%s", t.GroupText(t.Groups[n]))
 				}
 			},
 			Items: []shell.Item{
@@ -200,7 +217,20 @@ func (d *listenerDialogue) editGroup(ctx context.Context, name string) error {
 				{Key: "POLICY", Text: "Change the behavior of the sender group.", Run: edit(
 					func(ctx context.Context, t *listener.HostTable, g *listener.SenderGroup) error {
 						return d.env.Form(ctx, shell.OneOf(&g.Policy, "Select a behavior for this entry.",
-							policyNames(t)...))
+							behaviors(t)...))
+					})},
+				{Key: "RENAME", Text: "Change the name of the sender group.", Run: edit(
+					func(ctx context.Context, t *listener.HostTable, g *listener.SenderGroup) error {
+						others := slices.DeleteFunc(groupNames(t),
+							func(n string) bool { return strings.EqualFold(n, g.Name) })
+						err := d.env.Form(ctx, newName(&g.Name, "Enter a name for this sender group.", others))
+						name = g.Label()
+						return err
+					})},
+				{Key: "COMMENT", Text: "Change the comment of the sender group.", Run: edit(
+					func(ctx context.Context, _ *listener.HostTable, g *listener.SenderGroup) error {
+						return d.env.Form(ctx, shell.Text(&g.Comment, "Enter a comment for this sender group.",
+							checkComment))
 					})},
 			},
 		}
@@ -252,54 +282,64 @@ func (d *listenerDialogue) hostDefaults(ctx context.Context) error {
 	})
 }
 
-func printGroup(env *shell.Env, g listener.SenderGroup) {
-	env.Printf("%s:\n", g.Name)
-	for _, e := range g.Entries {
-		env.Printf("        %s\n", e.Host)
-	}
-	env.Printf("        $%s", g.Policy)
-	if g.Comment != "" {
-		env.Printf(" (%s)", g.Comment)
-	}
-	env.Printf("\n")
+// importHosts replaces the table by that of a file.
+func (d *listenerDialogue) importHosts(ctx context.Context) error {
+	return importTable(ctx, d.env, d.replaceHosts)
 }
 
-// printHosts prints the host access table.
-func printHosts(env *shell.Env, t listener.HostTable) {
-	for _, p := range t.Policies {
-		env.Printf("$%s\n    %s", p.Name, p.Action)
-		if lines := parameterLines(p.Parameters); len(lines) > 0 {
-			env.Printf(" {\n        %s\n    }", strings.Join(lines, "\n        "))
-		}
-		env.Printf("\n")
+// replaceHosts replaces the table by that of an imported text, if it is valid.
+func (d *listenerDialogue) replaceHosts(text string) error {
+	t, ignored, err := listener.ParseHosts(text)
+	if err != nil {
+		return err
 	}
-	for _, g := range t.Groups {
-		printGroup(env, g)
+	err = d.editHosts(func(to *listener.HostTable) error { *to = t; return nil })
+	if err != nil {
+		return err
 	}
-	env.Printf("ALL\n    $%s\n", t.Last)
+	d.env.Printf("%d policies and %d sender groups imported.\n", len(t.Policies), len(t.Groups))
+	if len(ignored) > 0 {
+		d.env.PrintWrapped("These parameters are not simulated, and were left out: " +
+			strings.Join(ignored, ", ") + ".")
+	}
+	return nil
 }
 
-// parameterLines returns the parameters that a policy sets as PRINT shows them.
-func parameterLines(p listener.Parameters) (lines []string) {
-	add := func(key string, set bool, value func() any) {
-		if set {
-			lines = append(lines, fmt.Sprintf("%s = %v", key, value()))
-		}
+func (d *listenerDialogue) clearHosts(ctx context.Context) error {
+	sure, err := d.env.Confirm(ctx, "Are you sure you want to remove all entries?", false)
+	if err != nil || !sure {
+		return err
 	}
-	quoted := func(v any) string { return fmt.Sprintf("\"%v\"", v) }
-	add("max_msgs_per_session", p.MaxMessages != nil, func() any { return *p.MaxMessages })
-	add("max_concurrency", p.MaxConnections != nil, func() any { return *p.MaxConnections })
-	add("max_rcpts_per_msg", p.MaxRecipients != nil, func() any { return *p.MaxRecipients })
-	add("max_rcpts_per_hour", p.MaxRecipientsPerHour != nil,
-		func() any { return *p.MaxRecipientsPerHour })
-	add("dhap_limit", p.MaxInvalidPerHour != nil, func() any { return *p.MaxInvalidPerHour })
-	add("max_message_size", p.MaxMessageSize != nil, func() any { return *p.MaxMessageSize })
-	add("tls", p.TLS != nil, func() any { return quoted(*p.TLS) })
-	add("smtp_auth", p.Auth != nil, func() any { return quoted(*p.Auth) })
-	add("require_tls_to_offer_auth", p.AuthNeedsTLS != nil, func() any { return quoted(*p.AuthNeedsTLS) })
-	add("env_sender_verify", p.VerifySender != nil, func() any { return quoted(*p.VerifySender) })
-	add("banner", p.Banner != nil, func() any { return quoted(*p.Banner) })
-	add("reject_code", p.RejectCode != nil, func() any { return *p.RejectCode })
-	add("reject_banner", p.RejectBanner != nil, func() any { return quoted(*p.RejectBanner) })
-	return lines
+	return d.removeAllHosts()
+}
+
+// removeAllHosts leaves the rule for all other hosts, with the action that it has.
+func (d *listenerDialogue) removeAllHosts() error {
+	return d.editHosts(func(t *listener.HostTable) error {
+		last := t.Last
+		for _, p := range t.Policies {
+			if strings.EqualFold(p.Name, last) {
+				last = string(p.Action)
+			}
+		}
+		*t = listener.HostTable{Default: t.Default, Last: last}
+		return nil
+	})
+}
+
+func (d *listenerDialogue) resetHosts(ctx context.Context) error {
+	sure, err := d.env.Confirm(ctx, "Are you sure you want to remove all senders and set the policies "+
+		"to the system default?", false)
+	if err != nil || !sure {
+		return err
+	}
+	return d.setFactoryHosts()
+}
+
+// setFactoryHosts sets the table that a new listener has.
+func (d *listenerDialogue) setFactoryHosts() error {
+	return d.edit(func(_ *listener.Settings, l *listener.Listener) error {
+		l.Hosts = listener.Factory(l.Type, d.env.Appliance.Product.Version)
+		return nil
+	})
 }

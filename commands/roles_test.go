@@ -13,9 +13,9 @@ import (
 // Operators may not manage accounts, load or restore configurations, or upgrade. Technicians
 // may only look and reboot, and the other roles may only look.
 func TestForbiddenCommandsOfRoles(t *testing.T) {
-	administer := []string{"adminaccessconfig", "loadconfig", "resetconfig", "rollbackconfig", "userconfig"}
+	administer := []string{"adminaccessconfig", "loadconfig", "resetconfig", "rollbackconfig", "systemsetup", "userconfig"}
 	operate := []string{
-		"alertconfig", "bounceconfig", "commit", "deliveryconfig", "destconfig", "diagnostic", "dnsconfig", "dnsflush", "etherconfig", "interfaceconfig", "listenerconfig", "logconfig", "mailconfig",
+		"alertconfig", "aliasconfig", "bounceconfig", "commit", "deliveryconfig", "destconfig", "diagnostic", "dnsconfig", "dnsflush", "etherconfig", "interfaceconfig", "listenerconfig", "logconfig", "mailconfig",
 		"ntpconfig", "packetcapture", "resetcounters", "rollovernow", "routeconfig", "saveconfig", "setgateway", "sethostname",
 		"settime", "settz", "showconfig", "smtproutes", "tcpdump",
 	}

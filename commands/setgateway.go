@@ -27,6 +27,6 @@ var _ = register(&shell.Command{
 		}
 		env.Printf("Warning: setting an incorrect default gateway may cause the current connection\n" +
 			"to be interrupted when the changes are committed.\n")
-		return askGateway(ctx, env, "Enter new default gateway:", v6)
+		return askGateway(ctx, env, "Enter new default gateway:", v6, nil)
 	},
 })

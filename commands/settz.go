@@ -32,7 +32,7 @@ var _ = register(&shell.Command{
 			return nil
 		}
 		setUp := func(ctx context.Context) error {
-			zone, err := chooseZone(ctx, env, zones)
+			zone, err := chooseZone(ctx, env, zones, "")
 			if err == nil {
 				appliance.TimeZone.Set(env.Draft, zone)
 			}

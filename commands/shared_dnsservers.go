@@ -2,7 +2,6 @@ package commands
 
 import (
 	"context"
-	"fmt"
 	"net/netip"
 	"slices"
 	"strings"
@@ -14,37 +13,17 @@ import (
 
 // This file holds the questions about DNS servers that dnsconfig and systemsetup share.
 
-// chooseDNSServers asks whether the root servers are used or own ones, and for own ones if there are
-// none.
-func chooseDNSServers(ctx context.Context, env *shell.Env, s *resolver.Settings) error {
+// chooseDNSServers asks whether the root servers are used or own ones.
+func chooseDNSServers(ctx context.Context, env *shell.Env, useRoots *bool) error {
 	kind := 1
-	if s.UseRoots {
+	if *useRoots {
 		kind = 0
 	}
 	kind, err := env.Choose(ctx, "Do you want the Gateway to use the Internet's root DNS servers "+
 		"or would you like it to use your own DNS servers?",
 		kind, "Use Internet root DNS servers", "Use own DNS cache servers")
-	if err != nil {
-		return err
-	}
-	if s.UseRoots = kind == 0; !s.UseRoots && len(s.Servers) == 0 {
-		return newLocalServers(ctx, env, s)
-	}
-	return nil
-}
-
-// newLocalServers asks for own DNS servers and adds them.
-func newLocalServers(ctx context.Context, env *shell.Env, s *resolver.Settings) error {
-	addrs, err := askServerAddrs(ctx, env, "your DNS server")
-	if err != nil {
-		return err
-	}
-	priority := 0
-	if err := env.Form(ctx, priorityField(&priority, addrs)); err != nil {
-		return err
-	}
-	addServers(s, addrs, priority)
-	return nil
+	*useRoots = kind == 0
+	return err
 }
 
 // addServers adds own DNS servers. A server that exists already gets the new priority.
@@ -59,10 +38,11 @@ func addServers(s *resolver.Settings, addrs []netip.Addr, priority int) {
 }
 
 // askServerAddrs asks for the addresses of one or more servers, which the question calls name.
+// present is the answer of an empty line.
 func askServerAddrs(
-	ctx context.Context, env *shell.Env, name string) (addrs []netip.Addr, err error) {
+	ctx context.Context, env *shell.Env, name, present string) (addrs []netip.Addr, err error) {
 	question := "Please enter the IP address of " + name + ".\nSeparate multiple IPs with commas."
-	_, err = env.Ask(ctx, question, "", func(answer string) (err error) {
+	_, err = env.Ask(ctx, question, present, func(answer string) (err error) {
 		addrs, err = parseServerAddrs(answer)
 		return err
 	})
@@ -82,14 +62,4 @@ func parseServerAddrs(text string) (addrs []netip.Addr, err error) {
 		}
 	}
 	return addrs, nil
-}
-
-func priorityField(dst *int, addrs []netip.Addr) shell.Field {
-	names := make([]string, len(addrs))
-	for i, a := range addrs {
-		names[i] = a.String()
-	}
-	return shell.Number(dst, fmt.Sprintf(
-		"Please enter the priority for %s.\nServers with a lower number are asked first.",
-		strings.Join(names, ", ")), 0, resolver.MaxPriority)
 }

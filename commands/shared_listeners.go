@@ -167,5 +167,5 @@ func addHosts(g *listener.SenderGroup, list string) error {
 // groupIndex returns the index of the sender group of that name, or -1.
 func groupIndex(t *listener.HostTable, name string) int {
 	return slices.IndexFunc(t.Groups,
-		func(g listener.SenderGroup) bool { return strings.EqualFold(g.Name, name) })
+		func(g listener.SenderGroup) bool { return strings.EqualFold(g.Label(), name) })
 }

@@ -129,8 +129,9 @@ func portNames(ports netconfig.PortList) (names []string) {
 	return names
 }
 
-// askGateway asks for the default gateway of an IP version.
-func askGateway(ctx context.Context, env *shell.Env, question string, v6 bool) error {
+// askGateway asks for the default gateway of an IP version. A nil check accepts every address.
+func askGateway(ctx context.Context, env *shell.Env, question string, v6 bool,
+	check func(netip.Addr) error) error {
 	return editSection(env, netconfig.Gateways, func(g *netconfig.DefaultGateways) error {
 		now := &g.IPv4
 		if v6 {
@@ -146,6 +147,9 @@ func askGateway(ctx context.Context, env *shell.Env, question string, v6 bool) e
 				return nil
 			}
 			*now, err = parseHostAddr(answer, v6)
+			if err == nil && check != nil {
+				err = check(*now)
+			}
 			return err
 		})
 		return err

@@ -27,36 +27,52 @@ func passphraseWord(env *shell.Env) string {
 // takes effect at once.
 func changePassphrase(ctx context.Context, env *shell.Env, word string) error {
 	name := env.Account.Name
-	env.Printf("\n") // the questions stand in a block
-	old, err := env.Secret(ctx, "Old "+word+": ")
-	if err != nil {
-		return err
-	}
-	if _, err := env.Appliance.Users.Verify(name, old); err != nil {
-		return refusal.Newf("The old %s is not correct.", word)
-	}
-	hash, err := askNewHash(ctx, env, name, word,
-		"New "+word+": ", "Retype new "+word+": ", env.Secret)
+	setHash, err := askOwnPassphrase(ctx, env, word)
 	if err != nil {
 		return err
 	}
 	change := config.CommitInfo{User: name, Comment: "Changed the " + word + " of " + name}
-	setHash := func(v *users.Accounts) error {
+	err = users.Section.CommitNow(ctx, env.Appliance.Config, env.Draft, change, setHash)
+	if err != nil {
+		return commitRefusal(err)
+	}
+	logNewPassphrase(env)
+	env.Printf("%s changed.\n", capital(word))
+	return nil
+}
+
+// askOwnPassphrase asks for the present and the new passphrase of the user, and returns a function
+// that changes the account.
+func askOwnPassphrase(
+	ctx context.Context, env *shell.Env, word string) (change func(*users.Accounts) error, err error) {
+	name := env.Account.Name
+	env.Printf("\n") // the questions stand in a block
+	old, err := env.Secret(ctx, "Old "+word+": ")
+	if err != nil {
+		return nil, err
+	}
+	if _, err := env.Appliance.Users.Verify(name, old); err != nil {
+		return nil, refusal.Newf("The old %s is not correct.", word)
+	}
+	hash, err := askNewHash(ctx, env, name, word,
+		"New "+word+": ", "Retype new "+word+": ", env.Secret)
+	if err != nil {
+		return nil, err
+	}
+	return func(v *users.Accounts) error {
 		a := v.Find(name)
 		if a == nil {
 			return refusal.Newf("The account %s does not exist any more.", name)
 		}
 		a.Hash = hash
 		return nil
-	}
-	err = users.Section.CommitNow(ctx, env.Appliance.Config, env.Draft, change, setHash)
-	if err != nil {
-		return commitRefusal(err)
-	}
+	}, nil
+}
+
+// logNewPassphrase logs that the user has a new passphrase.
+func logNewPassphrase(env *shell.Env) {
 	env.Appliance.Log(appliance.AuthenticationLog, appliance.Information,
-		"Passphrase has been changed for user "+name)
-	env.Printf("%s changed.\n", capital(word))
-	return nil
+		"Passphrase has been changed for user "+env.Account.Name)
 }
 
 // askNewHash asks for a passphrase, twice, until the rules allow it and both answers agree. It

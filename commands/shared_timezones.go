@@ -11,9 +11,14 @@ import (
 // This file holds the questions about time zones that settz and systemsetup share.
 
 // chooseZone asks for the continent, the country and the zone. It does not ask where there is
-// only one choice.
-func chooseZone(ctx context.Context, env *shell.Env, zones []fixtures.Zone) (string, error) {
-	continent, err := chooseValue(ctx, env, "Please choose your continent:", zones,
+// only one choice. The defaults are those of the zone present, if it is not "".
+func chooseZone(
+	ctx context.Context, env *shell.Env, zones []fixtures.Zone, present string) (string, error) {
+	var now fixtures.Zone
+	if i := slices.IndexFunc(zones, func(z fixtures.Zone) bool { return z.Name == present }); i >= 0 {
+		now = zones[i]
+	}
+	continent, err := chooseValue(ctx, env, "Please choose your continent:", zones, now,
 		func(z fixtures.Zone) string { return z.Continent })
 	if err != nil {
 		return "", err
@@ -21,20 +26,21 @@ func chooseZone(ctx context.Context, env *shell.Env, zones []fixtures.Zone) (str
 	zones = slices.DeleteFunc(slices.Clone(zones), func(z fixtures.Zone) bool {
 		return z.Continent != continent
 	})
-	country, err := chooseValue(ctx, env, "Please choose your country:", zones,
+	country, err := chooseValue(ctx, env, "Please choose your country:", zones, now,
 		func(z fixtures.Zone) string { return z.Country })
 	if err != nil {
 		return "", err
 	}
 	zones = slices.DeleteFunc(zones, func(z fixtures.Zone) bool { return z.Country != country })
-	return chooseValue(ctx, env, "Please choose your time zone:", zones,
+	return chooseValue(ctx, env, "Please choose your time zone:", zones, now,
 		func(z fixtures.Zone) string { return z.Name })
 }
 
-// chooseValue asks for one of the values that key returns for zones.
+// chooseValue asks for one of the values that key returns for zones. The default is that of now, if
+// it is a zone of the list.
 func chooseValue(
 	ctx context.Context, env *shell.Env, question string,
-	zones []fixtures.Zone, key func(fixtures.Zone) string) (string, error) {
+	zones []fixtures.Zone, now fixtures.Zone, key func(fixtures.Zone) string) (string, error) {
 	var values []string
 	for _, z := range zones {
 		if !slices.Contains(values, key(z)) {
@@ -44,7 +50,7 @@ func chooseValue(
 	if len(values) == 1 {
 		return values[0], nil
 	}
-	i, err := env.Choose(ctx, question, -1, values...)
+	i, err := env.Choose(ctx, question, slices.Index(values, key(now)), values...)
 	if err != nil {
 		return "", err
 	}

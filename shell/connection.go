@@ -24,6 +24,8 @@ type connection struct {
 	out      combiner
 	ahead    []byte // has been read from Conn and not by the library
 
+	disconnectOnce sync.Once // a second Close waits for it
+
 	heard     atomic.Bool      // the client has sent something since the last look of the keepalive
 	verified  verifiedLogin    // used by the goroutine of the login
 	authority *users.Authority // of the connection; set at the login, before the first channel
@@ -86,8 +88,10 @@ func (c *connection) readHandshake(p []byte) (n int, err error) {
 // Write writes to the client.
 func (c *connection) Write(p []byte) (int, error) { return c.out.Write(p) }
 
-// Close closes the connection when everything that was written has been sent.
+// Close closes the connection when everything that was written has been sent. A client that has
+// broken the protocol is told so before.
 func (c *connection) Close() error {
+	c.disconnectOnce.Do(c.disconnect)
 	c.out.finish()
 	err := c.Conn.Close()
 	c.out.close()

@@ -106,16 +106,16 @@
 // The server cannot prevent that. It sees the packets only when x/crypto/ssh has decrypted them,
 // which is after the key exchange has failed. It would help a quiet session, but no transfer, if
 // the server always renewed the keys before the client does: x/crypto/ssh has a limit for that in
-// bytes, but none in time. An SSH transport of our own would solve it, and could also send
-// SSH_MSG_DISCONNECT with a reason, for which x/crypto/ssh has no function. It would replace the
-// most attacked 2,000 lines of the server for the sake of faulty versions of one client, and is
-// therefore not made. The limits after which the server itself renews the keys are the library's,
-// which are OpenSSH's too: 64 GiB with AES, 1 GiB with other ciphers.
+// bytes, but none in time. An SSH transport of our own would solve it. It would replace the most
+// attacked 2,000 lines of the server for the sake of faulty versions of one client, and is therefore
+// not made. The limits after which the server itself renews the keys are the library's, which are
+// OpenSSH's too: 64 GiB with AES, 1 GiB with other ciphers.
 //
-// When the server ends a connection, it tells each session and transfer the reason beforehand,
-// unless the client is the cause: one that does not log in, does not answer, or breaks the
-// protocol. The authentication log always has the reason, with the version of a client that has
-// broken the rules of key exchanges.
+// When the server ends a connection, it tells each session and transfer the reason beforehand. If
+// the client has broken the protocol, it receives SSH_MSG_DISCONNECT with the reason; x/crypto/ssh
+// has no function for that, so disconnect.go calls one that is not exported. Clients that do not log
+// in or do not answer are told nothing. The authentication log always has the reason, with the
+// version of a client that has broken the rules of key exchanges.
 //
 // # Goroutines
 //
@@ -143,5 +143,6 @@
 // while data is written to the client, which can take as long as the client likes; therefore code
 // that must not block, such as the handling of SSH requests, never writes output. connection.mu,
 // terminal.mu and taskGroup.mu are leaves. combiner.mu is a leaf, too, and is held while data is
-// written to the client; reads do not wait for it after the handshake.
+// written to the client; reads do not wait for it after the handshake. disconnect holds the lock with
+// which x/crypto/ssh orders its packets while it writes the last one, and takes combiner.mu.
 package shell

@@ -13,12 +13,9 @@ import (
 	"github.com/esasim/esasim/appliance"
 )
 
-// failureText describes, for the log, why a connection has failed. It returns "" if the client or
-// the server has closed it, or the network has failed. clientVersion is the version that the client
-// has sent, or nil.
-//
-// Only the log has the reason: the library ends a connection without a message to the client (see
-// the section Key exchanges of the package).
+// failureText describes, for the log and for the client, why a connection has failed. It returns ""
+// if the client or the server has closed it, or the network has failed. clientVersion is the version
+// that the client has sent, or nil.
 func failureText(err error, clientVersion []byte) string {
 	var negotiation *gossh.AlgorithmNegotiationError
 	var netErr net.Error

@@ -64,7 +64,10 @@ func TestFailedConnectionsAreLogged(t *testing.T) {
 	if _, err := conn.Write(bytes.Repeat([]byte{0}, 4096)); err != nil { // no packet
 		t.Fatal(err)
 	}
-	client.Wait() //nolint:errcheck // returns when the server has closed the connection
+	err = client.Wait()
+	if text := fmt.Sprint(err); !strings.HasPrefix(text, "ssh: disconnect, reason 2: ") {
+		t.Errorf("the client is told: %v", err)
+	}
 	waitForLog(t, app, "The SSH connection of user admin from 127.0.0.1 has ended: ")
 }
 

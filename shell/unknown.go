@@ -44,9 +44,9 @@ type unsimulatedCommand struct {
 // A name that the program's own catalog has in another version is harmless here: the catalog is
 // searched first, and tcpdump and packetcapture are not in the table.
 var unsimulated = []unsimulatedCommand{
-	{names: "systemsetup featurekey featurekeyconfig upgrade revert supportrequest techsupport" +
+	{names: "featurekey featurekeyconfig upgrade revert supportrequest techsupport" +
 		" addressconfig certconfig generalconfig updateconfig updatenow trace credits"},
-	{names: "aliasconfig smtpauthconfig localeconfig" +
+	{names: "smtpauthconfig localeconfig" +
 		" altsrchost bvconfig destqueue unsubscribe" +
 		" tarpit"},
 	{names: "addresslistconfig dictionaryconfig exceptionconfig filters policyconfig" +

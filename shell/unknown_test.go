@@ -21,15 +21,15 @@ func TestUnknownCommands(t *testing.T) {
 	}{
 		{14, "uname", unknown + "uname"},
 		{6, "uname", old + "uname"},
-		{14, "aliasconfig", "\nThe command aliasconfig" + simulated},
-		{6, "AliasConfig", "\nThe command aliasconfig" + simulated},
+		{14, "localeconfig", "\nThe command localeconfig" + simulated},
+		{6, "LocaleConfig", "\nThe command localeconfig" + simulated},
 		{14, "sdrconfig", "\nThe command sdrconfig" + simulated},
 		{11, "sdrconfig", unknown + "sdrconfig"}, // not before 12
 		{6, "dmarcconfig", old + "dmarcconfig"},
 		{14, "antivirusstatus", unknown + "antivirusstatus"}, // needs a feature key
 		{14, "showlicense", unknown + "showlicense"},
 		{14, "", unknown},
-		{14, "aliasconfig trace", unknown + "aliasconfig trace"},
+		{14, "localeconfig trace", unknown + "localeconfig trace"},
 	} {
 		text, ok := refusal.Text(shell.UnknownCommand(product.Version{Major: c.major}, c.word))
 		if !ok || !strings.HasPrefix(text, c.want) {

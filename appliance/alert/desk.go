@@ -13,7 +13,7 @@ import (
 	"github.com/esasim/esasim/appliance/clock"
 	"github.com/esasim/esasim/appliance/entropy"
 	"github.com/esasim/esasim/appliance/logs"
-	"github.com/esasim/esasim/appliance/mail"
+	"github.com/esasim/esasim/appliance/mta/mailevents"
 	"github.com/esasim/esasim/appliance/product"
 )
 
@@ -27,9 +27,9 @@ type Options struct {
 	Settings func() Settings // returns the committed settings
 	// File is the path of the file with the stored alerts.
 	File string
-	// Submit accepts a message, or returns an error. It does not block; done is called with the
-	// result of the delivery. See mail.Internal.
-	Submit func(m mail.InternalMessage, done func(error)) error
+	// Submit accepts a message for delivery, or returns an error. It does not block. The log says
+	// what becomes of the message: see mta.Outbox.
+	Submit func(Message) error
 	// Log writes to the mail log. It must not block.
 	Log func(level logs.Level, text string)
 	// Report returns what AutoSupport's weekly report says after version and serial number. Nil
@@ -239,18 +239,10 @@ func (d *Desk) send(a Alert, s Settings) {
 	}
 	subject := Subject(a.Class, a.Severity, d.o.Hostname(), a.Text, s.SubjectLength)
 	kind := string(a.Class) + "/" + a.Severity.ShortName()
-	for _, m := range d.messages(subject, body(a, d.o.Product, d.o.Zone()), to) {
-		done := func(err error) {
-			if err != nil {
-				d.o.Log(logs.Critical, fmt.Sprintf("Error while sending alert: "+
-					"Unable to send %s alert to %s with subject \"%s\".", kind, m.To, m.Subject))
-				return
-			}
-			d.o.Log(logs.Information, fmt.Sprintf(
-				"A %s alert was sent to %s with subject \"%s\".", kind, m.To, m.Subject))
-		}
-		if err := d.o.Submit(m, done); err != nil {
-			done(err)
+	for _, m := range d.messages(kind+mailevents.AlertSuffix, subject, body(a, d.o.Product, d.o.Zone()), to) {
+		if d.o.Submit(m) != nil {
+			d.o.Log(logs.Critical, fmt.Sprintf("Error while sending alert: "+
+				"Unable to send %s to %s with subject \"%s\".", m.About, m.To, m.Subject))
 		}
 	}
 }

@@ -3,8 +3,8 @@
 //	desk.Raise(alert.System, alert.Critical, "Log Error: Subscription Mail_Log: ...")
 //
 // returns immediately. The Desk stores the alert, for displayalerts, and hands a message for each
-// recipient that has chosen its class and severity (Section) to Options.Submit, which delivers it.
-// Every message that a server has accepted is logged in the mail log (A7):
+// recipient that has chosen its class and severity (Section) to Options.Submit, which delivers it by
+// the mail queue. The mail log says what becomes of it (package maillog, A7):
 //
 //	Info: A System/Critical alert was sent to joe@example.com with subject "...".
 //

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/esasim/esasim/appliance/clock"
-	"github.com/esasim/esasim/appliance/mail"
 )
 
 // Whatever is in the file of stored alerts, the desk opens, and stores the next alert.
@@ -31,7 +30,7 @@ func FuzzStoredAlerts(f *testing.F) {
 		}
 		d := Open(Options{
 			File: file, Logger: slog.New(slog.DiscardHandler), Clock: clock.NewFake(time.Unix(0, 0)),
-			Submit: func(mail.InternalMessage, func(error)) error { return nil },
+			Submit: func(Message) error { return nil },
 		})
 		d.mu.Lock()
 		d.keep(Alert{Class: System, Text: "new"}, 3)

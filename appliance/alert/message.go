@@ -62,11 +62,19 @@ func (r Repeats) Text(zone *time.Location) string {
 		r.Count, times, first.Format(time.ANSIC), last.Format(time.ANSIC))
 }
 
+// A Message is a message of the desk to one recipient.
+type Message struct {
+	About    string // what it is, for the log: see mailevents.InternalMessage
+	From, To string // addresses of the envelope
+	Subject  string
+	Data     []byte // header and body
+}
+
 // messages returns a message with the given subject and text for each address.
-func (d *Desk) messages(subject, text string, to []string) []mail.InternalMessage {
+func (d *Desk) messages(about, subject, text string, to []string) []Message {
 	now, host := d.o.Clock.Now().In(d.o.Zone()), d.o.Hostname()
 	from := d.o.Settings().Sender(host)
-	var out []mail.InternalMessage
+	var out []Message
 	for _, address := range to {
 		m := mail.Message{
 			From:    fmt.Sprintf("IronPort %s Alert <%s>", d.o.Product.Model, from),
@@ -76,8 +84,8 @@ func (d *Desk) messages(subject, text string, to []string) []mail.InternalMessag
 			ID:      fmt.Sprintf("%x.%016x@%s", now.UnixNano(), d.o.Rand.Uint64(), host),
 			Text:    text,
 		}
-		out = append(out, mail.InternalMessage{
-			From: from, To: address, Subject: subject, Data: m.Bytes(),
+		out = append(out, Message{
+			About: about, From: from, To: address, Subject: subject, Data: m.Bytes(),
 		})
 	}
 	return out

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/esasim/esasim/appliance/logs"
+	"github.com/esasim/esasim/appliance/mta/mailevents"
 )
 
 // reportInterval is how often AutoSupport reports.
@@ -57,16 +58,10 @@ func (d *Desk) sendReport() {
 		text += d.o.Report()
 	}
 	subject := fmt.Sprintf("AutoSupport from Cisco IronPort %s, %s", p.Model, d.o.Hostname())
-	for _, m := range d.messages(subject, text, to) {
-		done := func(err error) {
-			if err != nil {
-				d.o.Log(logs.Critical, fmt.Sprintf(
-					"Error while sending AutoSupport report to %s with subject \"%s\".",
-					m.To, m.Subject))
-			}
-		}
-		if err := d.o.Submit(m, done); err != nil {
-			done(err)
+	for _, m := range d.messages(mailevents.AutoSupport, subject, text, to) {
+		if d.o.Submit(m) != nil {
+			d.o.Log(logs.Critical, fmt.Sprintf(
+				"Error while sending AutoSupport report to %s with subject \"%s\".", m.To, m.Subject))
 		}
 	}
 }

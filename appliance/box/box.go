@@ -13,6 +13,7 @@ import (
 	"github.com/esasim/esasim/appliance"
 	"github.com/esasim/esasim/appliance/clock"
 	"github.com/esasim/esasim/appliance/network/netsim"
+	"github.com/esasim/esasim/appliance/traffic"
 	"github.com/esasim/esasim/shell"
 )
 
@@ -20,6 +21,7 @@ import (
 type Box struct {
 	o         Options
 	faults    *netsim.Faults
+	traffic   *traffic.Generator
 	done      chan struct{}
 	closeDone sync.Once
 
@@ -62,6 +64,7 @@ func New(o Options) (*Box, error) {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
 	b := &Box{o: o, faults: netsim.NewFaults(o.Topology, nil), done: make(chan struct{})}
+	b.traffic = traffic.New(o.Topology, site{b}, o.Logger)
 	b.stopCtx, b.cancelStop = context.WithCancel(context.Background())
 	return b, nil
 }
@@ -80,6 +83,7 @@ func (b *Box) Start(ctx context.Context) error {
 	}
 	b.started = true
 	b.setCurrent(s)
+	b.traffic.Start()
 	return nil
 }
 
@@ -99,6 +103,7 @@ func (b *Box) Stop(ctx context.Context) error {
 func (b *Box) stop(ctx context.Context) error {
 	b.power.Lock()
 	defer b.power.Unlock()
+	b.traffic.Stop()
 	running := b.started && !b.stopped
 	defer b.setStopped()
 	if !running {

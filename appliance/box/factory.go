@@ -20,6 +20,7 @@ import (
 	"github.com/esasim/esasim/appliance/ntp"
 	"github.com/esasim/esasim/appliance/product"
 	"github.com/esasim/esasim/appliance/resolver"
+	"github.com/esasim/esasim/appliance/tlsconfig"
 )
 
 // LoadTopology reads a topology and checks it, the appliance's factory configuration
@@ -89,6 +90,7 @@ func factory(t *topology.Topology, version product.Version) (*config.Factory, er
 		first := list.List[0].Name
 		listener.Section.SetFactory(f, mailListeners(a, first, version))
 	}
+	tlsconfig.SSL.SetFactory(f, tlsconfig.DefaultSSL(version))
 	dns := resolver.Settings{PTRTimeout: 20, MinimumTTL: 1800}
 	for _, addr := range a.DNS {
 		dns.Servers = append(dns.Servers, resolver.Server{Addr: addr})

@@ -45,7 +45,7 @@ func newInstance(o Options, c bootConfig) (*instance, error) {
 		return nil, fmt.Errorf("build the network: %w", err)
 	}
 	// The certificate names what the appliance is called, so it needs the appliance.
-	var cert func() (tls.Certificate, error)
+	var cert func() (*tls.Certificate, error)
 	i.appliance, err = appliance.New(appliance.Options{
 		Net:               i.world.Network(),
 		Dir:               o.Dir,
@@ -60,33 +60,29 @@ func newInstance(o Options, c bootConfig) (*instance, error) {
 		LogFiles:          o.LogFiles,
 		LoginLimits:       o.Limits,
 		Timeouts:          o.Timeouts,
-		Certificate: func() (*tls.Certificate, error) {
-			c, err := cert()
-			return &c, err
-		},
-		TrustedCAs:   i.world.Authority().PEM,
-		FactoryReset: c.reset,
-		OnPower:      c.power,
+		Certificate:       func() (*tls.Certificate, error) { return cert() },
+		TrustedCAs:        i.world.Authority().PEM,
+		FactoryReset:      c.reset,
+		OnPower:           c.power,
 	})
 	if err != nil {
 		return nil, errors.Join(err, i.world.Stop(context.Background()))
 	}
 	cert = certificate(i.appliance, o)
 	followServices(i.world, i.appliance)
-	addServices(i.appliance, i.world, o, cert)
+	addServices(i.appliance, i.world, o)
 	return i, nil
 }
 
 // addServices adds the appliance's services, in the order in which they start.
 func addServices(
-	a *appliance.Appliance, w *netsim.World, o Options, cert func() (tls.Certificate, error),
-) {
+	a *appliance.Appliance, w *netsim.World, o Options) {
 	for _, p := range []daemon.Process{daemon.Postgres, daemon.Controller} {
 		a.Add(a.Daemons.Placeholder(p))
 	}
 	a.Add(newSSHServer(a, o))
 	a.Add(transfer.NewFTPServer(ftpOptions(a, o)))
-	a.Add(newGUI(a, w, cert))
+	a.Add(newGUI(a, w))
 	for _, p := range []daemon.Process{
 		daemon.Quarantine, daemon.APIServer, daemon.Hermes, daemon.Nginx, daemon.NextGUI,
 	} {

@@ -42,7 +42,7 @@ func BenchmarkMail(b *testing.B) {
 	})
 	b.Run("postfix", func(b *testing.B) {
 		sink := newSink(b)
-		measureMail(b, startPostfix(b, sink), sink)
+		measureMail(b, startRelay(b, sink), sink)
 	})
 }
 

@@ -12,16 +12,21 @@ import (
 	"github.com/esasim/esasim/appliance/tooltest"
 )
 
-// Files of Debian's package of Postfix, and the log of the one that a benchmark starts: Postfix
-// writes logs below /var only.
-const (
-	postfixServices = "/usr/share/postfix/master.cf.dist"
-	postfixLog      = "/var/log/esasim-postfix-bench.log"
-)
+// postfixServices is a file of Debian's package of Postfix.
+const postfixServices = "/usr/share/postfix/master.cf.dist"
 
-// startPostfix starts Postfix with directories of its own and the default settings, except that it
-// relays everything to sink, and returns the address that it listens on.
-func startPostfix(b *testing.B, sink *sink) string {
+// startRelay starts Postfix with the default settings, except that it relays everything to sink, and
+// returns the address that it listens on.
+func startRelay(b *testing.B, sink *sink) string {
+	_, port, _ := net.SplitHostPort(sink.addr())
+	addr, _ := startPostfix(b, "mydestination =\nrelay_domains = example.com\nrelayhost = [127.0.0.1]:"+port+"\n")
+	return addr
+}
+
+// startPostfix starts Postfix with further settings and with directories of its own, and returns the
+// address that it listens on and the name of its log. Postfix writes logs below /var only.
+func startPostfix(b testing.TB, settings string) (addr, log string) {
+	b.Helper()
 	if os.Getuid() != 0 {
 		b.Skip("Postfix runs as root only")
 	}
@@ -34,17 +39,17 @@ func startPostfix(b *testing.B, sink *sink) string {
 	if err != nil {
 		b.Fatal(err)
 	}
+	log = "/var/log/" + filepath.Base(dir) + ".log"
 	b.Cleanup(func() {
 		os.RemoveAll(dir)
-		os.Remove(postfixLog)
+		os.Remove(log)
 	})
-	etc, addr := filepath.Join(dir, "etc"), freeAddr(b)
-	_, sinkPort, _ := net.SplitHostPort(sink.addr())
-	settings := fmt.Sprintf("compatibility_level = 3.6\n"+
+	etc := filepath.Join(dir, "etc")
+	addr = freeAddr(b)
+	settings = fmt.Sprintf("compatibility_level = 3.6\n"+
 		"queue_directory = %[1]s/spool\ndata_directory = %[1]s/data\nmaillog_file = %[2]s\n"+
 		"mynetworks = 127.0.0.0/8\ninet_interfaces = 127.0.0.1\ninet_protocols = ipv4\n"+
-		"myhostname = postfix.example.net\nmydestination =\nrelay_domains = example.com\n"+
-		"relayhost = [127.0.0.1]:%[3]s\n", dir, postfixLog, sinkPort)
+		"myhostname = postfix.example.net\n", dir, log) + settings
 	for _, err := range []error{
 		os.Chmod(dir, 0o755), os.Mkdir(etc, 0o755),
 		os.Mkdir(filepath.Join(dir, "spool"), 0o755), os.Mkdir(filepath.Join(dir, "data"), 0o755),
@@ -68,7 +73,7 @@ func startPostfix(b *testing.B, sink *sink) string {
 		c, err := net.Dial("tcp", addr)
 		if err == nil {
 			c.Close()
-			return addr
+			return addr, log
 		}
 		if b.Context().Err() != nil {
 			b.Fatal(err)
@@ -94,7 +99,7 @@ func servicesAt(services, addr string) string {
 }
 
 // freeAddr returns an address of the loopback interface that nothing listens on.
-func freeAddr(b *testing.B) string {
+func freeAddr(b testing.TB) string {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		b.Fatal(err)

@@ -16,6 +16,7 @@ import (
 	"github.com/esasim/esasim/appliance/files"
 	"github.com/esasim/esasim/appliance/netconfig"
 	"github.com/esasim/esasim/appliance/network/netsim"
+	"github.com/esasim/esasim/appliance/tlsconfig"
 	"github.com/esasim/esasim/appliance/users"
 	"github.com/esasim/esasim/appliance/web"
 	"github.com/esasim/esasim/commands"
@@ -146,27 +147,26 @@ func verifyFTP(
 // mayTransfer reports whether accounts of a role may use FTP.
 func mayTransfer(r users.Role) bool { return files.MayTransfer(string(r)) }
 
-// certificateFile has the certificate of the appliance's page and its key, in Options.Dir. A
+// certificateFile has the certificate tlsconfig.Demo and its key, in Options.Dir. A
 // reload keeps it, so that browsers that have accepted it need not accept another one.
 const certificateFile = "gui.pem"
 
 // newGUI returns the server of the appliance's page. The page sends browsers to the door to
 // HTTPS.
 func newGUI(
-	a *appliance.Appliance, w *netsim.World, cert func() (tls.Certificate, error),
-) *web.Server {
+	a *appliance.Appliance, w *netsim.World) *web.Server {
 	return web.New(web.Options{
-		Appliance: a, Certificate: cert, MayRun: mayRun(),
+		Appliance: a, MayRun: mayRun(),
 		Outside: func() (netip.AddrPort, bool) { return httpsDoor(w) },
 	})
 }
 
-// certificate returns a function that returns the certificate of the page, for the names and
+// certificate returns a function that returns the certificate tlsconfig.Demo, for the names and
 // addresses that the appliance has now. The certificate is read or made when it is first needed:
-// most appliances start without anybody using the page.
-func certificate(a *appliance.Appliance, o Options) func() (tls.Certificate, error) {
+// most appliances start without anybody using TLS.
+func certificate(a *appliance.Appliance, o Options) func() (*tls.Certificate, error) {
 	committed := a.Config.Committed()
-	return sync.OnceValues(func() (tls.Certificate, error) {
+	return sync.OnceValues(func() (*tls.Certificate, error) {
 		hosts := []string{netconfig.Hostname.Get(committed), "localhost", "127.0.0.1", "::1"}
 		for _, i := range netconfig.Interfaces.Get(committed).List {
 			for _, addr := range []netip.Addr{i.IPv4, i.IPv6.Addr()} {
@@ -176,7 +176,7 @@ func certificate(a *appliance.Appliance, o Options) func() (tls.Certificate, err
 			}
 		}
 		file, keys := filepath.Join(o.Dir, certificateFile), o.Entropy.Stream("web/certificate")
-		return web.Certificate(file, keys, hosts, a.Logger)
+		return tlsconfig.OpenDemo(file, keys, hosts, a.Logger)
 	})
 }
 

@@ -10,7 +10,6 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"strconv"
 	"time"
 
 	"github.com/esasim/esasim/appliance/network/netsim"
@@ -44,38 +43,19 @@ func Dial(network, address string) *Client {
 // ErrNoAnswer is wrapped by the error of a request if nothing listens at the address.
 var ErrNoAnswer = errors.New("no appliance answers")
 
-// A RequestError is the answer of a server that refused a request.
-type RequestError struct {
-	Status int    // the status code of HTTP, 400 or more
-	Text   string // one line for people: what was wrong and what is expected
+// Index lists what the server answers.
+func (c *Client) Index(ctx context.Context) (x Index, err error) {
+	return x, c.do(ctx, http.MethodGet, "/v1", nil, &x)
 }
 
-func (e *RequestError) Error() string { return e.Text }
+// Version says what runs.
+func (c *Client) Version(ctx context.Context) (v Version, err error) {
+	return v, c.do(ctx, http.MethodGet, "/v1/version", nil, &v)
+}
 
 // Health describes the appliance if it is up. Otherwise the error says why it is not.
 func (c *Client) Health(ctx context.Context) (h Health, err error) {
 	return h, c.do(ctx, http.MethodGet, "/v1/health", nil, &h)
-}
-
-// Faults returns the faults in the order in which they are evaluated.
-func (c *Client) Faults(ctx context.Context) (list []netsim.Fault, err error) {
-	return list, c.do(ctx, http.MethodGet, "/v1/faults", nil, &list)
-}
-
-// AddFault adds a fault. rule is a topology.Rule, or a value that has the same form in JSON,
-// such as a map with the keys of a rule.
-func (c *Client) AddFault(ctx context.Context, rule any) (f netsim.Fault, err error) {
-	return f, c.do(ctx, http.MethodPost, "/v1/faults", rule, &f)
-}
-
-// RemoveFault removes a fault.
-func (c *Client) RemoveFault(ctx context.Context, id int) error {
-	return c.do(ctx, http.MethodDelete, "/v1/faults/"+strconv.Itoa(id), nil, nil)
-}
-
-// ClearFaults removes all faults, including those of the topology.
-func (c *Client) ClearFaults(ctx context.Context) error {
-	return c.do(ctx, http.MethodDelete, "/v1/faults", nil, nil)
 }
 
 // Peers returns the simulated servers.
@@ -164,12 +144,14 @@ func (c *Client) do(ctx context.Context, method, path string, body, result any) 
 		return fmt.Errorf("read the appliance's answer: %w", err)
 	}
 	if res.StatusCode >= http.StatusBadRequest {
-		var answer struct{ Error string }
+		var answer Problem
 		if json.Unmarshal(text, &answer) != nil || answer.Error == "" {
 			return fmt.Errorf("%s answers %s: expected the control API of an appliance", c.address,
 				res.Status)
 		}
-		return &RequestError{res.StatusCode, answer.Error}
+		return &RequestError{
+			Status: res.StatusCode, Text: answer.Error, Field: answer.Field, Value: answer.Value,
+		}
 	}
 	if result == nil {
 		return nil

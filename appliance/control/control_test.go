@@ -3,7 +3,6 @@ package control_test
 import (
 	"context"
 	"crypto/ed25519"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -43,6 +42,16 @@ func within(t *testing.T) context.Context {
 // The appliance queries no NTP server.
 func startBox(t *testing.T, c clock.Clock) *box.Box {
 	t.Helper()
+	return startBoxWith(t, c)
+}
+
+func startBoxFor(f *testing.F) *box.Box {
+	f.Helper()
+	return startBoxWith(f, nil)
+}
+
+func startBoxWith(t testing.TB, c clock.Clock) *box.Box {
+	t.Helper()
 	file, data, _ := fixtures.Topology("lab")
 	topo, err := box.LoadTopology(file, data)
 	if err != nil {
@@ -63,7 +72,7 @@ func startBox(t *testing.T, c clock.Clock) *box.Box {
 			t.Error(err)
 		}
 	})
-	if err := b.Start(t.Context()); err != nil {
+	if err := b.Start(context.Background()); err != nil {
 		t.Fatal(err)
 	}
 	return b
@@ -118,7 +127,7 @@ func dial(t *testing.T, b *box.Box, to string) error {
 func TestGuard(t *testing.T) {
 	b := startBox(t, nil)
 	socket, _ := serve(t, b)
-	c := control.Dial("unix", socket)
+	c := dialControl(t, "unix", socket)
 	guard := b.Appliance().Guard
 	v4, v6 := netip.MustParseAddr("10.0.201.4"), netip.MustParseAddr("2001:db8::1")
 	for range 11 {
@@ -163,7 +172,7 @@ func TestGuard(t *testing.T) {
 func TestFaults(t *testing.T) {
 	b := startBox(t, nil)
 	socket, port := serve(t, b)
-	one, two, ctx := control.Dial("unix", socket), control.Dial("tcp", port), within(t)
+	one, two, ctx := dialControl(t, "unix", socket), dialControl(t, "tcp", port), within(t)
 	f, err := one.AddFault(ctx, map[string]any{"action": "refuse", "to": "10.0.201.5", "protocol": "tcp", "port": "7"})
 	if err != nil || f.ID != 1 || f.State != netsim.FaultActing {
 		t.Fatalf("%+v, %v", f, err)
@@ -198,7 +207,7 @@ func TestFaults(t *testing.T) {
 func TestHealth(t *testing.T) {
 	b := startBox(t, nil)
 	socket, port := serve(t, b)
-	c, ctx := control.Dial("unix", socket), within(t)
+	c, ctx := dialControl(t, "unix", socket), within(t)
 	h, err := c.Health(ctx)
 	if err != nil || h.Status != "up" || h.Since.IsZero() || len(h.Services) != 5 {
 		t.Errorf("%+v, %v", h, err)
@@ -221,7 +230,7 @@ func TestHealth(t *testing.T) {
 func TestPeers(t *testing.T) {
 	b := startBox(t, nil)
 	socket, _ := serve(t, b)
-	c, ctx := control.Dial("unix", socket), within(t)
+	c, ctx := dialControl(t, "unix", socket), within(t)
 	if p, err := c.SetPeer(ctx, "server/echo", false); err != nil || p.Running {
 		t.Fatalf("%+v, %v", p, err)
 	}
@@ -258,7 +267,7 @@ func TestPeers(t *testing.T) {
 func TestReboot(t *testing.T) {
 	b := startBox(t, nil)
 	socket, _ := serve(t, b)
-	c, ctx := control.Dial("unix", socket), within(t)
+	c, ctx := dialControl(t, "unix", socket), within(t)
 	before := b.World()
 	if _, err := c.AddFault(ctx, topology.Rule{Action: "refuse", Protocol: "tcp", Port: 80}); err != nil {
 		t.Fatal(err)
@@ -292,7 +301,7 @@ func TestClock(t *testing.T) {
 	fake := clock.NewFake(start)
 	b := startBox(t, fake)
 	socket, _ := serve(t, b)
-	c, ctx := control.Dial("unix", socket), within(t)
+	c, ctx := dialControl(t, "unix", socket), within(t)
 	k, err := c.Clock(ctx)
 	if want := "2015-06-25T01:50:03-07:00"; err != nil || k.Time.Format(time.RFC3339) != want || k.Zone != "America/Los_Angeles" || k.Offset != 0 {
 		t.Errorf("%+v, %v, want %s", k, err, want)
@@ -317,11 +326,21 @@ func TestClock(t *testing.T) {
 func TestAdvanceSystemClock(t *testing.T) {
 	b := startBox(t, nil)
 	socket, _ := serve(t, b)
-	c := control.Dial("unix", socket)
+	c := dialControl(t, "unix", socket)
 	k, err := c.AdvanceClock(within(t), 48*time.Hour)
 	if d := k.Time.Sub(clock.System().Now()); err != nil || d < 47*time.Hour || d > 49*time.Hour {
 		t.Errorf("advanced by two days: %+v, %v", k, err)
 	}
+}
+
+// socketClient returns a client of HTTP for a Unix socket. What it sends and receives is compared
+// with the OpenAPI document.
+func socketClient(t *testing.T, socket string) *http.Client {
+	t.Helper()
+	return &http.Client{Transport: checked(t, &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		var d net.Dialer
+		return d.DialContext(ctx, "unix", socket)
+	}})}
 }
 
 // sendRequest sends a request without the package's client, and returns status and body.
@@ -349,18 +368,12 @@ func sendRequest(t *testing.T, client *http.Client, method, url, body string, he
 	if err != nil {
 		t.Fatal(err)
 	}
-	if kind := res.Header.Get("Content-Type"); len(text) > 0 && (kind != "application/json" || !json.Valid(text)) {
-		t.Errorf("%s %s answers %s: %s", method, url, kind, text)
-	}
 	return res.StatusCode, string(text)
 }
 
 func TestRequests(t *testing.T) {
 	socket, _ := serve(t, startBox(t, nil))
-	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-		var d net.Dialer
-		return d.DialContext(ctx, "unix", socket)
-	}}}
+	client := socketClient(t, socket)
 	for _, c := range []struct {
 		method, path, body string
 		status             int
@@ -370,7 +383,7 @@ func TestRequests(t *testing.T) {
 		{"GET", "/v1/faults/1", "", 200, `"to": "10.0.0.1"`},
 		{"DELETE", "/v1/faults/1", "", 204, ""},
 		{"DELETE", "/v1/faults/1", "", 404, "there is no fault 1"},
-		{"GET", "/v1/faults/one", "", 400, `\"one\" is not the number of a fault`},
+		{"GET", "/v1/faults/one", "", 404, `there is no fault called \"one\"`},
 		{"GET", "/v1/faults", "", 200, "[]"},
 		{"POST", "/v1/faults", `{"action": "burn"}`, 400, `action: \"burn\" is no action`},
 		{"POST", "/v1/faults", `{"action": "drop", "color": 1}`, 400, `unknown key \"color\"`},
@@ -390,8 +403,10 @@ func TestRequests(t *testing.T) {
 		{"PUT", "/v1/clock", `{"advance": "2562047h"}`, 400, "expected one from 1970 to 2100"},
 		{"PUT", "/v1/clock", `{"time": "9999-01-01T00:00:00Z"}`, 400, "cannot be set to the year 9999"},
 		{"GET", "/v1/clock", "", 200, `"zone": "America/Los_Angeles"`},
-		{"PATCH", "/v1/clock", "", 404, "there is no PATCH /v1/clock"},
-		{"GET", "/", "", 404, "expected /v1/faults, /v1/peers, /v1/mail, /v1/clock, /v1/guard or /v1/health"},
+		{"PATCH", "/v1/clock", "", 405, "there is no PATCH /v1/clock: expected GET or PUT"},
+		{"POST", "/v1/faults/1", "{}", 405, "expected GET, PUT, PATCH or DELETE"},
+		{"GET", "/", "", 404, "there is no GET /: GET /v1 lists all requests"},
+		{"GET", "/v1/version", "", 200, `"asyncos": "14.0.0-698"`},
 	} {
 		status, text := sendRequest(t, client, c.method, "http://esasim"+c.path, c.body)
 		if status != c.status || !strings.Contains(text, c.want) {
@@ -406,7 +421,7 @@ func TestRequests(t *testing.T) {
 // On a port, requests of web pages and requests for other host names are refused.
 func TestWebPagesAreRefused(t *testing.T) {
 	_, port := serve(t, startBox(t, nil))
-	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	client := &http.Client{Transport: checked(t, &http.Transport{DisableKeepAlives: true})}
 	url := "http://" + port + "/v1/faults"
 	for _, c := range []struct {
 		method string

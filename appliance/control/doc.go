@@ -20,30 +20,23 @@
 //
 // # Requests
 //
-//	GET    /v1/health          a Health if the appliance is up and its services listen
-//	GET    /v1/faults          the faults, as netsim.Fault, in the order of evaluation
-//	POST   /v1/faults          add one: a topology.Rule; the answer is the fault with its id (201)
-//	DELETE /v1/faults          remove all, including those of the topology (204)
-//	GET    /v1/faults/ID       one fault, with its counts
-//	DELETE /v1/faults/ID       remove it (204)
-//	GET    /v1/peers           the simulated servers, as netsim.Server, with their reports
-//	GET    /v1/peers/NAME      one of them; NAME may contain slashes
-//	PUT    /v1/peers/NAME      {"running": false} stops it, {"running": true} starts it
-//	GET    /v1/mail            the names of the mail servers
-//	GET    /v1/mail/SERVER/messages  the mail that a mail server has received, a box.Mailbox;
-//	                           a slash in its name is written as %2F
-//	GET    /v1/clock           the appliance's clock, a Clock
-//	PUT    /v1/clock           {"time": "2015-06-25T08:50:03Z"} sets it,
-//	                           {"advance": "2h"} sets it forward
-//	GET    /v1/guard           the addresses with failed logins, as GuardAddress, blocked ones first
-//	DELETE /v1/guard           forget them all (204)
-//	DELETE /v1/guard/ADDR      forget the failed logins of an address, which unblocks it (204)
+// The folder openapi holds an OpenAPI 3.1 document in parts, which describes all requests. The
+// server answers with it (/v1/openapi.yaml), shows it to people (/v1/docs) and lists its requests
+// (/v1). Each file with requests about one thing has a method that returns their routes, and a part
+// of the document in openapi/paths and openapi/schemas. Tests compare the routes with the document,
+// and every request and answer of the other tests too.
 //
 // A body is JSON and must say so: Content-Type application/json. A request that fails is
-// answered with {"error": "one line"} and status 400 (the request makes no sense), 404 (there
-// is no such thing), 403 or 415 (see below), or 503 (the appliance is not up). While the
-// appliance reboots, requests about peers and the clock wait for the end of the reboot.
-// Faults can be changed at any time, and /v1/health is answered immediately, with 503.
+// answered with a Problem and status 400 (the request makes no sense), 404 (there is no such
+// thing), 405 (not with this method: see the header Allow), 409 (it contradicts what there is),
+// 403 or 415 (see below), or 503 (the appliance is not up). While the appliance reboots, requests
+// about peers and the clock wait for the end of the reboot. Faults can be changed at any time, and
+// /v1/health is answered immediately, with 503.
+//
+// # Why the page is our own
+//
+// Swagger UI would add 5 MB to the program, and a script to a page that needs none. The parser of
+// YAML is in the program anyway, for topologies.
 //
 // # What lasts
 //

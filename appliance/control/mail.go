@@ -8,6 +8,13 @@ import (
 	"github.com/esasim/esasim/appliance/box"
 )
 
+func (s *Server) mailRoutes() []route {
+	return []route{
+		{"GET /v1/mail", s.listMailServers},
+		{"GET /v1/mail/{server}/messages", s.listMessages},
+	}
+}
+
 func (s *Server) listMailServers(r *http.Request) (any, error) {
 	if err := s.box.WaitSettled(r.Context()); err != nil {
 		return nil, err

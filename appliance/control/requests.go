@@ -3,16 +3,13 @@ package control
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net/http"
 	"net/netip"
-	"strconv"
 	"time"
 
 	"github.com/esasim/esasim/appliance"
 	"github.com/esasim/esasim/appliance/box"
 	"github.com/esasim/esasim/appliance/network/netsim"
-	"github.com/esasim/esasim/appliance/network/netsim/topology"
 )
 
 // A Health describes an appliance that is up.
@@ -24,53 +21,9 @@ type Health struct {
 func (s *Server) getHealth(*http.Request) (any, error) {
 	h, err := s.box.Health()
 	if err != nil {
-		return nil, &RequestError{http.StatusServiceUnavailable, err.Error()}
+		return nil, refuse(http.StatusServiceUnavailable, "%v", err)
 	}
 	return Health{"up", h}, nil
-}
-
-func (s *Server) listFaults(*http.Request) (any, error) { return s.box.Faults().List(), nil }
-
-func (s *Server) addFault(r *http.Request) (any, error) {
-	var rule topology.Rule
-	if err := readBody(r, &rule); err != nil {
-		return nil, err
-	}
-	f, err := s.box.Faults().Add(rule)
-	if err != nil {
-		return nil, badRequest("%v", err)
-	}
-	return created{f}, nil
-}
-
-func (s *Server) clearFaults(*http.Request) (any, error) {
-	s.box.Faults().Clear()
-	return nil, nil
-}
-
-func (s *Server) getFault(r *http.Request) (any, error) {
-	id, err := faultID(r)
-	if err != nil {
-		return nil, err
-	}
-	return s.box.Faults().Get(id)
-}
-
-func (s *Server) removeFault(r *http.Request) (any, error) {
-	id, err := faultID(r)
-	if err != nil {
-		return nil, err
-	}
-	return nil, s.box.Faults().Remove(id)
-}
-
-func faultID(r *http.Request) (int, error) {
-	id, err := strconv.Atoi(r.PathValue("id"))
-	if err != nil {
-		return 0, badRequest("%q is not the number of a fault: expected a number such as 1",
-			r.PathValue("id"))
-	}
-	return id, nil
 }
 
 func (s *Server) listPeers(r *http.Request) (any, error) {
@@ -91,7 +44,7 @@ func (s *Server) putPeer(r *http.Request) (any, error) {
 	var body struct {
 		Running *bool `json:"running"`
 	}
-	if err := readBody(r, &body); err != nil {
+	if _, err := readBody(r, &body); err != nil {
 		return nil, err
 	}
 	if body.Running == nil {
@@ -152,7 +105,7 @@ func (s *Server) putClock(r *http.Request) (any, error) {
 		Time    string           `json:"time"`
 		Advance *netsim.Duration `json:"advance"`
 	}
-	if err := readBody(r, &body); err != nil {
+	if _, err := readBody(r, &body); err != nil {
 		return nil, err
 	}
 	if (body.Time == "") == (body.Advance == nil) {
@@ -199,7 +152,7 @@ func parseTime(text string, zone *time.Location) (time.Time, error) {
 			return t, nil
 		}
 	}
-	return time.Time{}, badRequest("%q is not a time: expected one such as 2015-06-25T08:50:03Z or,"+
+	return time.Time{}, badField("time", text, "%q is not a time: expected one such as 2015-06-25T08:50:03Z or,"+
 		" in the appliance's time zone, 2015-06-25 08:50:03", text)
 }
 
@@ -246,7 +199,7 @@ func (s *Server) freeAddress(r *http.Request) (any, error) {
 	if err != nil {
 		prefix, err := netip.ParsePrefix(text) // as listGuard writes a /64
 		if err != nil {
-			return nil, badRequest("%q is not an address: expected one such as 10.0.201.4", text)
+			return nil, badField("addr", text, "%q is not an address: expected one such as 10.0.201.4", text)
 		}
 		addr = prefix.Addr()
 	}
@@ -254,8 +207,7 @@ func (s *Server) freeAddress(r *http.Request) (any, error) {
 		return nil, err
 	}
 	if !s.box.Appliance().Guard.Free(addr) {
-		return nil, &RequestError{http.StatusNotFound,
-			fmt.Sprintf("the address %s has no failed logins", text)}
+		return nil, refuse(http.StatusNotFound, "the address %s has no failed logins", text)
 	}
 	return nil, nil
 }

@@ -2,6 +2,7 @@ package control
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -16,7 +17,6 @@ import (
 	"time"
 
 	"github.com/esasim/esasim/appliance/box"
-	"github.com/esasim/esasim/appliance/network/netsim"
 )
 
 // Bounds of requests.
@@ -43,28 +43,10 @@ type Server struct {
 func New(b *box.Box) *Server {
 	s := &Server{box: b, mux: http.NewServeMux()}
 	s.requestCtx, s.cancelRequests = context.WithCancel(context.Background())
-	for pattern, f := range map[string]func(*http.Request) (any, error){
-		"GET /v1/health":          s.getHealth,
-		"GET /v1/faults":          s.listFaults,
-		"POST /v1/faults":         s.addFault,
-		"DELETE /v1/faults":       s.clearFaults,
-		"GET /v1/faults/{id}":     s.getFault,
-		"DELETE /v1/faults/{id}":  s.removeFault,
-		"GET /v1/peers":           s.listPeers,
-		"GET /v1/peers/{name...}": s.getPeer,
-		"PUT /v1/peers/{name...}": s.putPeer,
-		"GET /v1/clock":           s.getClock,
-		"PUT /v1/clock":           s.putClock,
-		"GET /v1/guard":           s.listGuard,
-		"DELETE /v1/guard":        s.freeAll,
-		"DELETE /v1/guard/{addr}": s.freeAddress,
-		"/":                       s.unknown,
-
-		"GET /v1/mail":                   s.listMailServers,
-		"GET /v1/mail/{server}/messages": s.listMessages,
-	} {
-		s.mux.Handle(pattern, handlerOf(f))
+	for _, r := range s.routes() {
+		s.mux.Handle(r.pattern, handlerOf(r.answer, bodyLimit(r.pattern)))
 	}
+	s.mux.Handle("/", handlerOf(s.unknown, maxBody))
 	return s
 }
 
@@ -125,14 +107,13 @@ func refuseWebPages(h http.Handler) http.Handler {
 	origin := http.NewCrossOriginProtection()
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !isLoopback(r.Host) {
-			text := fmt.Sprintf(
-				"the host %q is not this machine: expected localhost or a loopback address", r.Host)
-			writeError(w, &RequestError{http.StatusForbidden, text})
+			writeError(w, refuse(http.StatusForbidden,
+				"the host %q is not this machine: expected localhost or a loopback address", r.Host))
 			return
 		}
 		if err := origin.Check(r); err != nil {
-			text := "a web page of another site may not control the appliance"
-			writeError(w, &RequestError{http.StatusForbidden, text})
+			writeError(w, refuse(http.StatusForbidden,
+				"a web page of another site may not control the appliance"))
 			return
 		}
 		h.ServeHTTP(w, r)
@@ -154,19 +135,23 @@ func isLoopback(host string) bool {
 	return err == nil && a.IsLoopback()
 }
 
-// badRequest returns an error that is answered with status 400.
-func badRequest(format string, args ...any) error {
-	return &RequestError{http.StatusBadRequest, fmt.Sprintf(format, args...)}
-}
-
 // created is a result that is answered with status 201.
 type created struct{ any }
 
-// handlerOf returns a handler that answers with the result of f as JSON. A nil result is
-// answered with status 204.
-func handlerOf(f func(*http.Request) (any, error)) http.Handler {
+// A document is a result that is answered as it is.
+type document struct {
+	contentType string
+	text        []byte
+}
+
+// A stream is a result that writes the answer itself.
+type stream func(http.ResponseWriter)
+
+// handlerOf returns a handler that answers with the result of f: as JSON unless it is a document
+// or a stream. A nil result is answered with status 204. A body of a request has at most limit bytes.
+func handlerOf(f func(*http.Request) (any, error), limit int64) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		r.Body = http.MaxBytesReader(w, r.Body, maxBody)
+		r.Body = http.MaxBytesReader(w, r.Body, limit)
 		result, err := f(r)
 		if err != nil {
 			writeError(w, err)
@@ -177,26 +162,15 @@ func handlerOf(f func(*http.Request) (any, error)) http.Handler {
 			w.WriteHeader(http.StatusNoContent)
 		case created:
 			writeJSON(w, http.StatusCreated, x.any)
+		case document:
+			setHeader(w, x.contentType)
+			w.Write(x.text) //nolint:errcheck // the client may be gone
+		case stream:
+			x(w)
 		default:
 			writeJSON(w, http.StatusOK, x)
 		}
 	})
-}
-
-// writeError answers with the text of err and the status that belongs to its type.
-func writeError(w http.ResponseWriter, err error) {
-	status := http.StatusInternalServerError
-	var refused *RequestError
-	var notFound *netsim.NotFoundError
-	switch {
-	case errors.As(err, &refused):
-		status = refused.Status
-	case errors.As(err, &notFound):
-		status = http.StatusNotFound
-	case errors.Is(err, netsim.ErrStopped):
-		status = http.StatusServiceUnavailable
-	}
-	writeJSON(w, status, map[string]string{"error": err.Error()})
 }
 
 func writeJSON(w http.ResponseWriter, status int, x any) {
@@ -209,37 +183,47 @@ func writeJSON(w http.ResponseWriter, status int, x any) {
 		text.Reset()
 		text.WriteString(`{"error": "the answer cannot be written as JSON"}` + "\n")
 	}
-	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("Cache-Control", "no-store")
-	w.Header().Set("X-Content-Type-Options", "nosniff")
+	setHeader(w, cmp.Or(w.Header().Get("Content-Type"), "application/json"))
 	w.WriteHeader(status)
 	w.Write(text.Bytes()) //nolint:errcheck // the client may be gone
 }
 
-// readBody decodes the body of a request, which must be one JSON object.
-func readBody(r *http.Request, x any) error {
-	kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
-	if err != nil || kind != "application/json" {
-		return &RequestError{http.StatusUnsupportedMediaType,
-			"expected a body in JSON, with Content-Type: application/json"}
-	}
-	d := json.NewDecoder(r.Body)
-	d.DisallowUnknownFields()
-	switch err := d.Decode(x); {
-	case err == io.EOF:
-		return badRequest("expected a JSON object, but the body is empty")
-	case err != nil:
-		return badRequest("%s", strings.TrimPrefix(err.Error(), "json: "))
-	}
-	if _, err := d.Token(); err != io.EOF {
-		return badRequest("expected one JSON object, but the body goes on after it")
-	}
-	return nil
+// setHeader sets the header that every answer with a body has.
+func setHeader(w http.ResponseWriter, contentType string) {
+	w.Header().Set("Content-Type", contentType)
+	w.Header().Set("Cache-Control", "no-store")
+	w.Header().Set("X-Content-Type-Options", "nosniff")
 }
 
-// unknown answers requests for which there is no handler.
-func (s *Server) unknown(r *http.Request) (any, error) {
-	return nil, &RequestError{http.StatusNotFound, fmt.Sprintf(
-		"there is no %s %s: expected /v1/faults, /v1/peers, /v1/mail, "+
-			"/v1/clock, /v1/guard or /v1/health", r.Method, r.URL.Path)}
+// readBody decodes the body of a request, which must be one JSON value, and returns it as it is. The
+// error says which field is wrong.
+func readBody(r *http.Request, x any) (body []byte, err error) {
+	kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	if err != nil || kind != "application/json" {
+		return nil, refuse(http.StatusUnsupportedMediaType,
+			"expected a body in JSON, with Content-Type: application/json")
+	}
+	if body, err = io.ReadAll(r.Body); err != nil {
+		var large *http.MaxBytesError
+		if errors.As(err, &large) {
+			return nil, badRequest("the body is too large: expected at most %d bytes", large.Limit)
+		}
+		return nil, badRequest("the body cannot be read: %v", err)
+	}
+	d := json.NewDecoder(bytes.NewReader(body))
+	d.DisallowUnknownFields()
+	switch err := inBody(d.Decode(x), body); {
+	case err == io.EOF:
+		return nil, badRequest("expected a JSON object, but the body is empty")
+	case err != nil:
+		var refused *RequestError
+		if errors.As(err, &refused) {
+			return nil, err
+		}
+		return nil, badRequest("%s", strings.TrimPrefix(err.Error(), "json: "))
+	}
+	if _, err := d.Token(); err != io.EOF {
+		return nil, badRequest("expected one JSON object, but the body goes on after it")
+	}
+	return body, nil
 }

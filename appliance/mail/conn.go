@@ -18,6 +18,7 @@ import (
 // A Conn is a connection to an SMTP server. It must be used by one goroutine at a time.
 type Conn struct {
 	net        net.Conn
+	tls        *tls.Conn // nil before StartTLS
 	r          *bufio.Reader
 	w          *bufio.Writer
 	hello      string
@@ -94,7 +95,16 @@ func (c *Conn) StartTLS(ctx context.Context, config *tls.Config) (Reply, error) 
 	}); err != nil {
 		return r, &Error{Step: StartTLS, Err: err}
 	}
+	c.tls = secure
 	return r, nil
+}
+
+// TLS returns the state of the connection's TLS; ok is false if TLS has not started.
+func (c *Conn) TLS() (state tls.ConnectionState, ok bool) {
+	if c.tls == nil {
+		return state, false
+	}
+	return c.tls.ConnectionState(), true
 }
 
 // MailParams are the parameters of MAIL FROM.

@@ -1,5 +1,5 @@
 // Package mail has the appliance's SMTP client (RFC 5321), over the appliance's own network, and
-// the internal mail system, which delivers the appliance's own messages with it.
+// makes the text of its own messages.
 //
 // # Terms
 //
@@ -7,9 +7,6 @@
 //     greeting and the message body, which have no command of their own.
 //   - A refusal of a server is a reply with a 4xx or 5xx code. It is an *Error here, not a
 //     refusal.Error.
-//   - Internal mail is the appliance's own messages: alerts and AutoSupport's reports. An
-//     InternalMessage is one of them, to one recipient.
-//   - An exchanger is a host that an MX record names.
 //
 // # The client
 //
@@ -27,28 +24,11 @@
 //	_, err = conn.Body(ctx, message)
 //	_, err = conn.Quit(ctx)
 //
-// Send does the steps from Mail to Body in one call, for one message to several recipients.
-//
 // Every step returns the server's Reply, or an *Error that says which step failed and how: by a
 // reply, or by an error of the connection. A step waits no longer than its entry in Timeouts,
 // which is measured on the machine's clock as everything that depends on packets. If its context
 // ends, the step returns early with the context's cause. After an error that is not a reply, only
 // Close may be called.
-//
-// # The internal mail system
-//
-// An Internal accepts messages and finds their servers itself:
-//
-//	err := internal.Submit(mail.InternalMessage{From: from, To: to, Data: text}, done)
-//
-// It looks up the exchangers of the domain (a domain without an MX record is its own exchanger)
-// and tries them by preference, each at all of its addresses. It tries again after delays that
-// double from a minute to half an hour, for a day. If a server refuses sender, recipient or
-// message with a permanent code, the message is given up; if a server refuses the greeting or
-// EHLO, the next one is tried. Each attempt is logged in the mail log (logs.md 4.4). The resolver
-// keeps answers for at least 30 minutes, unless it is configured otherwise, so there is no further
-// cache here. Messages are in memory only: when the appliance stops, those that wait are given up.
-// TLS is not used.
 //
 // # Why not go-smtp's client
 //
@@ -60,6 +40,5 @@
 //
 // # Locks
 //
-// A Conn must be used by one goroutine at a time; a Client is never changed. Internal.mu guards
-// the messages. Only the clock's AfterFunc is called with it held.
+// There are none. A Conn must be used by one goroutine at a time; a Client is never changed.
 package mail

@@ -540,3 +540,24 @@ func TestMessageWithAttachment(t *testing.T) {
 		t.Error(diff)
 	}
 }
+
+func TestLongLinesAreBroken(t *testing.T) {
+	for text, want := range map[string][]int{
+		strings.Repeat("x", 998):                                 {998},
+		strings.Repeat("x", 2000):                                {998, 998, 4},
+		strings.Repeat("x", 900) + " " + strings.Repeat("y", 98): {900, 98},
+		strings.Repeat("ü", 600):                                 {998, 202},
+	} {
+		_, body, _ := strings.Cut(string(mail.Message{Text: text}.Bytes()), "\r\n\r\n")
+		var got []int
+		for line := range strings.SplitSeq(strings.TrimSuffix(body, "\r\n"), "\r\n") {
+			got = append(got, len(line))
+			if !strings.Contains(text, line) {
+				t.Errorf("%q is broken within a character", line)
+			}
+		}
+		if !cmp.Equal(got, want) {
+			t.Errorf("%.10q: lines of %v bytes, want %v", text, got, want)
+		}
+	}
+}

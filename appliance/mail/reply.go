@@ -21,6 +21,7 @@ const (
 	Ehlo     Step = "EHLO"
 	Helo     Step = "HELO"
 	StartTLS Step = "STARTTLS"
+	Auth     Step = "AUTH"
 	MailFrom Step = "MAIL FROM"
 	RcptTo   Step = "RCPT TO"
 	Data     Step = "DATA"

@@ -56,6 +56,9 @@ func Open(o Options) *Set {
 func (s *Set) Handle(e events.Event) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if f, ok := e.Fields.(mailevents.Internal); ok {
+		e.Fields = f.Event
+	}
 	changed := false
 	count(e.Fields, func(c Counter, n uint64) {
 		changed = true

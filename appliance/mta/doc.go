@@ -25,7 +25,20 @@
 // raises an alert; when less than four fifths are, it takes messages again. Mail in the queue is
 // delivered all the time. The thresholds are not public.
 //
+// # The appliance's own mail
+//
+// Alerts and AutoSupport's reports are sent by the internal SMTP system: they go through the queue,
+// past the work queue, have connections of their own, are tried for a day, and cause no bounce
+// messages. The log has other lines about them than about other mail (logs.md 4.4). SMTP routes and
+// destination controls apply to them, and suspended deliveries hold them back, like all mail in the
+// queue.
+//
+// The alert desk gives them to an Outbox, which waits for room: an alert about a full queue or disk
+// stays in memory and is queued when there is room. If the appliance stops before, the log says that
+// the alert was given up. No alert is raised about an alert, so none can cause another one without
+// end.
+//
 // # Locks
 //
-// Server.mu guards the suspensions and is a leaf.
+// Server.mu guards the suspensions, Outbox.mu the messages that wait. Both are leaves.
 package mta

@@ -43,6 +43,7 @@ func open(t *testing.T, dir string, quota int64, told func(string), smtpUsers ..
 		Dir: filepath.Join(dir, "queue"), Quota: quota, StateFile: filepath.Join(dir, "suspended"),
 		Events: events.NewStream(clock.System()), Committed: store.Committed, Clock: clock.System(),
 		Entropy: entropy.Seeded(1), Logger: slog.New(slog.DiscardHandler), OnConserving: told,
+		OnRateLimited: told, OnHarvest: told,
 		Hostname: func() string { return "esa.example.com" },
 	})
 	if err != nil {

@@ -23,28 +23,32 @@ import (
 	"github.com/esasim/esasim/appliance/mta/pipeline"
 	"github.com/esasim/esasim/appliance/mta/queue"
 	"github.com/esasim/esasim/appliance/resolver"
+	"github.com/esasim/esasim/appliance/tlsconfig"
 )
 
 // Options connect a Server with the appliance. All are required, except where a comment says
 // otherwise.
 type Options struct {
-	Dir       string // of the queue
-	Quota     int64  // of the queue in bytes; 0: queue.DefaultQuota
-	StateFile string // keeps what is suspended
-	Daemons   *daemon.Table
-	Client    *mail.Client
-	Resolver  *resolver.Client
-	Events    *events.Stream
-	Committed func() *config.Config
-	Hostname  func() string
-	Zone      func() *time.Location
-	Clock     clock.Clock
-	Entropy   entropy.Source
-	Logger    *slog.Logger
-	// Certificate returns the appliance's own certificate.
-	Certificate func() (*tls.Certificate, error)
+	Dir          string // of the queue
+	Quota        int64  // of the queue in bytes; 0: queue.DefaultQuota
+	StateFile    string // keeps what is suspended
+	Daemons      *daemon.Table
+	Client       *mail.Client
+	Resolver     *resolver.Client
+	Events       *events.Stream
+	Committed    func() *config.Config
+	Hostname     func() string
+	Zone         func() *time.Location
+	Clock        clock.Clock
+	Entropy      entropy.Source
+	Logger       *slog.Logger
+	Certificates *tlsconfig.Store
 	// TrustedRoots returns the authorities that sign the certificates of mail servers.
 	TrustedRoots func() (*x509.CertPool, error)
+	// OnTLSFailed is that of delivery.Options.
+	OnTLSFailed func(text string)
+	// OnRateLimited and OnHarvest are those of listener.Options.
+	OnRateLimited, OnHarvest func(text string)
 	// OnConserving is called when the appliance begins to refuse messages because its resources run
 	// out, with the text of the alert. It must not block.
 	OnConserving func(text string)
@@ -81,7 +85,8 @@ func Open(o Options) (*Server, error) {
 	s.Delivery = delivery.NewServer(delivery.Options{
 		Client: o.Client, Resolver: o.Resolver, Queue: q, Events: o.Events, Committed: o.Committed,
 		Clock: o.Clock, Rand: o.Entropy.Stream("mail/delivery"), Hostname: o.Hostname,
-		Logger: o.Logger, TrustedRoots: o.TrustedRoots, LoggedHeaders: headers,
+		Logger: o.Logger, TLS: o.Certificates.Client, TrustedRoots: o.TrustedRoots,
+		OnTLSFailed: o.OnTLSFailed, LoggedHeaders: headers,
 		BounceProfile: func(name string) string {
 			l, _ := listener.Section.Get(o.Committed()).Find(name)
 			return l.BounceProfile
@@ -97,10 +102,13 @@ func Open(o Options) (*Server, error) {
 		},
 		Committed: o.Committed, Hostname: o.Hostname, Zone: o.Zone, Clock: o.Clock,
 		Resolver: o.Resolver, Queue: q, Events: o.Events,
-		HexDigits:    func() string { return fmt.Sprintf("%06x", digits.Uint64()&0xffffff) },
-		Certificate:  o.Certificate,
-		Authenticate: s.authenticate,
-		Accepted:     s.Pipeline.Enqueue,
+		HexDigits: func() string { return fmt.Sprintf("%06x", digits.Uint64()&0xffffff) },
+		TLS: func(certificate string) (*tls.Config, error) {
+			return o.Certificates.Server(tlsconfig.Inbound, certificate)
+		},
+		Authenticate:  s.authenticate,
+		Accepted:      s.Pipeline.Enqueue,
+		OnRateLimited: o.OnRateLimited, OnHarvest: o.OnHarvest,
 		ResourcesLow: s.Conserving,
 	})
 	return s, nil

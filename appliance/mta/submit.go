@@ -3,14 +3,12 @@ package mta
 import (
 	"context"
 
-	"github.com/esasim/esasim/appliance/events"
-	"github.com/esasim/esasim/appliance/mta/mailevents"
 	"github.com/esasim/esasim/appliance/mta/queue"
 )
 
 // An OwnMessage is a message that the appliance itself sends.
 type OwnMessage struct {
-	By   string   // the part that makes it, such as "mailconfig"
+	By   string   // the part that makes it, such as "mailconfig", or delivery.InternalSMTP
 	From string   // of the envelope
 	To   []string // of the envelope
 	Data []byte   // header and body
@@ -27,6 +25,11 @@ func (s *Server) Submit(ctx context.Context, m OwnMessage) (mid uint64, err erro
 	for rid, to := range m.To {
 		env.Recipients = append(env.Recipients, queue.Recipient{RID: rid, Address: to})
 	}
+	release, ok := s.Delivery.Claim(ctx, env.MID) // so that the message is told of before its delivery
+	if !ok {
+		return 0, context.Cause(ctx)
+	}
+	defer release()
 	in, err := s.Queue.Create(env.MID)
 	if err != nil {
 		return 0, err
@@ -38,15 +41,7 @@ func (s *Server) Submit(ctx context.Context, m OwnMessage) (mid uint64, err erro
 	if err := in.Commit(ctx, env); err != nil {
 		return 0, err
 	}
-	started := events.Publish(s.o.Events, 0, mailevents.MessageStarted{MID: env.MID, From: m.From})
-	for _, r := range env.Recipients {
-		events.Publish(s.o.Events, started,
-			mailevents.RecipientAccepted{MID: env.MID, RID: r.RID, To: r.Address})
-	}
-	events.Publish(s.o.Events, started, mailevents.MessageReady{
-		MID: env.MID, Bytes: env.Size, From: m.From, Recipients: len(m.To),
-	})
-	events.Publish(s.o.Events, started, mailevents.MessageQueued{MID: env.MID})
+	s.Delivery.Announce(0, &env, "")
 	s.Delivery.Enqueue(env.MID)
 	return env.MID, nil
 }

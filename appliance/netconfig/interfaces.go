@@ -7,6 +7,7 @@ import (
 
 	"github.com/esasim/esasim/appliance/config"
 	"github.com/esasim/esasim/appliance/refusal"
+	"github.com/esasim/esasim/appliance/tlsconfig"
 )
 
 // Interfaces is the section of the IP interfaces.
@@ -29,6 +30,9 @@ func (l IPInterfaces) check(c *config.Config) error {
 			return refusal.Newf("Two IP interfaces are named %s.", i.Name)
 		}
 		names[i.Name] = true
+		if err := tlsconfig.CheckUse(c, i.Certificate, "The IP interface "+i.Name); err != nil {
+			return err
+		}
 		prefixes, err := i.check()
 		if err != nil {
 			return err
@@ -108,6 +112,8 @@ type IPInterface struct {
 	APIHTTP  uint16       `xml:"api_httpd_port"`
 	APIHTTPS uint16       `xml:"api_httpsd_port"`
 	NextGUI  uint16       `xml:"trailblazer_httpsd_port"`
+	// Certificate is that of HTTPS; "": tlsconfig.Demo.
+	Certificate string `xml:"https_certificate,omitempty"`
 }
 
 // Overlap returns networks that i and o share although they are on different ports. A single

@@ -1,5 +1,5 @@
 // Package tooltest finds the programs of other projects that tests use: OpenSSH, curl, tcpdump,
-// rsyslogd, a browser.
+// rsyslogd, swaks, Postfix, a browser.
 //
 //	tooltest.Need(t, "ssh", "sshpass")
 //	sshd := tooltest.Path(t, "sshd")

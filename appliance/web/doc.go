@@ -3,7 +3,7 @@
 //	cert := sync.OnceValues(func() (tls.Certificate, error) {
 //		return web.Certificate(file, entropy, hosts, logger)
 //	})
-//	s := web.New(web.Options{Appliance: a, Certificate: cert, MayRun: mayRun, Outside: door})
+//	s := web.New(web.Options{Appliance: a, MayRun: mayRun, Outside: door})
 //	a.Add(s)
 //
 // The server speaks HTTP/1.1, as AsyncOS does, on the ports of the IP interfaces. Plain HTTP is

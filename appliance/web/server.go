@@ -17,14 +17,13 @@ import (
 	"github.com/esasim/esasim/appliance"
 	"github.com/esasim/esasim/appliance/daemon"
 	"github.com/esasim/esasim/appliance/netconfig"
+	"github.com/esasim/esasim/appliance/tlsconfig"
 	"github.com/esasim/esasim/appliance/users"
 )
 
 // Options are the parts that a Server uses. All but Outside are required.
 type Options struct {
 	Appliance *appliance.Appliance
-	// Certificate returns the certificate with its key. It is called for each TLS handshake.
-	Certificate func() (tls.Certificate, error)
 	// MayRun reports whether accounts of a role may run the command with the given name.
 	// Each page, and each action of a page, follows the roles of one command, so that the
 	// page and the command line always agree.
@@ -110,11 +109,7 @@ func (s *Server) Start(ctx context.Context) error {
 		Protocols:      new(http.Protocols),
 	}
 	r.http.Protocols.SetHTTP1(true)
-	secure := &tls.Config{MinVersion: tls.VersionTLS12,
-		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
-			cert, err := s.o.Certificate()
-			return &cert, err
-		}}
+	secure := &tls.Config{GetConfigForClient: s.tlsConfig}
 	for _, l := range []struct {
 		port   daemon.Port
 		config *tls.Config
@@ -135,6 +130,21 @@ func (s *Server) Start(ctx context.Context) error {
 	s.run = r
 	s.mu.Unlock()
 	return nil
+}
+
+// tlsConfig returns the configuration for a new connection, as the committed configuration of
+// the IP interface has it.
+func (s *Server) tlsConfig(hello *tls.ClientHelloInfo) (*tls.Config, error) {
+	a := s.o.Appliance
+	certificate := ""
+	if local, err := netip.ParseAddrPort(hello.Conn.LocalAddr().String()); err == nil {
+		for _, i := range netconfig.Interfaces.Get(a.Config.Committed()).List {
+			if addr := local.Addr().Unmap(); addr == i.IPv4 || addr == i.IPv6.Addr() {
+				certificate = i.Certificate
+			}
+		}
+	}
+	return a.Certificates.Server(tlsconfig.GUI, certificate)
 }
 
 // logAddresses logs the addresses on which the process listens (logs.md 3.5).

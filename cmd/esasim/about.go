@@ -4,16 +4,17 @@ import (
 	_ "embed"
 	"fmt"
 	"io"
-	"runtime/debug"
 	"strings"
 
 	"github.com/alecthomas/kong"
+
+	"github.com/esasim/esasim/appliance/control"
 )
 
 type version struct{}
 
 func (version) Run(t stdio) error {
-	fmt.Fprintln(t.out, "esasim", programVersion())
+	fmt.Fprintln(t.out, "esasim", control.ProgramVersion())
 	return nil
 }
 
@@ -25,24 +26,6 @@ func (versionFlag) BeforeReset(k *kong.Kong, t stdio) error {
 	err := version{}.Run(t)
 	k.Exit(0)
 	return err
-}
-
-// programVersion returns the module's version if the program was installed as a version
-// of its module, and otherwise the revision that was built.
-func programVersion() string {
-	info, ok := debug.ReadBuildInfo()
-	if !ok {
-		return "unknown"
-	}
-	if v := info.Main.Version; v != "" && v != "(devel)" {
-		return v
-	}
-	for _, s := range info.Settings {
-		if s.Key == "vcs.revision" && len(s.Value) >= 12 {
-			return "devel " + s.Value[:12]
-		}
-	}
-	return "devel"
 }
 
 type help struct {

@@ -40,9 +40,9 @@ func TestHelp(t *testing.T) {
 		}
 	}
 	for args, want := range map[string]string{
-		"help burn":          `esasim: there is no verb "burn": expected one of serve, `,
-		"help ctl fault set": `esasim: there is no verb "ctl fault set": expected one of add, remove, list` + "\n",
-		"help version me":    `esasim: there is no verb "version me": "version" has no verbs below it` + "\n",
+		"help burn":           `esasim: there is no verb "burn": expected one of serve, `,
+		"help ctl fault burn": `esasim: there is no verb "ctl fault burn": expected one of add, put, update, enable, disable, remove, set, list, show` + "\n",
+		"help version me":     `esasim: there is no verb "version me": "version" has no verbs below it` + "\n",
 	} {
 		if status, stdout, stderr := invoke(strings.Fields(args)...); status != 1 || stdout != "" || !strings.HasPrefix(stderr, want) {
 			t.Errorf("esasim %s: %d %s%s, want %s", args, status, stdout, stderr, want)

@@ -92,13 +92,17 @@ func predictors(line string) map[string]complete.Predictor {
 			names, _ := c.MailServers(ctx)
 			return names
 		}),
+		"host": complete.PredictFunc(func(complete.Args) []string { return hostsOf(targetOf(line)) }),
 		"fault": running(func(ctx context.Context, c *control.Client) []string {
-			faults, _ := c.Faults(ctx)
-			ids := []string{"all"}
-			for _, f := range faults {
-				ids = append(ids, strconv.Itoa(f.ID))
+			return append(faultRefs(ctx, c), "all")
+		}),
+		"fault-name": running(faultRefs),
+		"preset": running(func(ctx context.Context, c *control.Client) (names []string) {
+			list, _ := c.Presets(ctx)
+			for _, p := range list {
+				names = append(names, p.Name)
 			}
-			return ids
+			return names
 		}),
 		"address": running(func(ctx context.Context, c *control.Client) []string {
 			list, _ := c.Guard(ctx)
@@ -110,6 +114,19 @@ func predictors(line string) map[string]complete.Predictor {
 		}),
 		"path": complete.PredictFunc(func(complete.Args) []string { return pathsOf(targetOf(line)) }),
 	}
+}
+
+// faultRefs returns the numbers of the faults, and their names unless a shell would have to quote
+// them.
+func faultRefs(ctx context.Context, c *control.Client) (refs []string) {
+	faults, _ := c.Faults(ctx)
+	for _, f := range faults {
+		refs = append(refs, strconv.Itoa(f.ID))
+		if name := f.Rule.Name; name != "" && !strings.ContainsAny(name, " \t'\"\\") {
+			refs = append(refs, name)
+		}
+	}
+	return refs
 }
 
 // targetOf returns the flags in an unfinished command line that name a running appliance.
@@ -133,9 +150,29 @@ func targetOf(line string) *target {
 	return c
 }
 
-// pathsOf returns the names of the paths in the topology of a running appliance, if c names it
-// by its topology. Names that a shell would have to quote are left out.
-func pathsOf(c *target) (names []string) {
+// pathsOf returns the names of the paths in the topology of a running appliance.
+func pathsOf(c *target) []string {
+	return namesIn(c, func(t *topology.Topology) (names []string) {
+		for _, p := range t.Paths {
+			names = append(names, p.Name)
+		}
+		return names
+	})
+}
+
+// hostsOf returns the names of the hosts in the topology of a running appliance.
+func hostsOf(c *target) []string {
+	return namesIn(c, func(t *topology.Topology) (names []string) {
+		for _, h := range t.Hosts {
+			names = append(names, h.Name)
+		}
+		return names
+	})
+}
+
+// namesIn returns names in the topology of a running appliance, if c names the appliance by its
+// topology. Names that a shell would have to quote are left out.
+func namesIn(c *target, of func(*topology.Topology) []string) []string {
 	if c.Socket != "" || c.Addr.IsValid() {
 		return nil // the topology is unknown
 	}
@@ -143,12 +180,7 @@ func pathsOf(c *target) (names []string) {
 	if err != nil {
 		return nil
 	}
-	for _, p := range topo.Paths {
-		if !strings.ContainsAny(p.Name, " \t'\"\\") {
-			names = append(names, p.Name)
-		}
-	}
-	return names
+	return slices.DeleteFunc(of(topo), func(name string) bool { return strings.ContainsAny(name, " \t'\"\\") })
 }
 
 // verbsBelow returns the verbs that can follow words.

@@ -9,7 +9,6 @@ import (
 	"io"
 	"net/http"
 	"slices"
-	"strconv"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -23,11 +22,13 @@ import (
 type ctl struct {
 	target
 
-	Fault ctlFault `cmd:"" help:"Add, list and remove faults of the network."`
-	Peer  ctlPeer  `cmd:"" help:"List, read, stop and start the simulated servers."`
-	Mail  ctlMail  `cmd:"" help:"Read the mail that the simulated mail servers have received."`
-	Clock ctlClock `cmd:"" help:"Show and set the appliance's clock."`
-	Guard ctlGuard `cmd:"" help:"List and free the client addresses that are blocked after failed logins."`
+	Fault  ctlFault  `cmd:"" help:"Add, change, list and remove faults of the network."`
+	Preset ctlPreset `cmd:"" help:"List, add and remove sets of faults that break the network in common ways."`
+	Peer   ctlPeer   `cmd:"" help:"List, read, stop and start the simulated servers."`
+	Mail   ctlMail   `cmd:"" help:"Read the mail that the simulated mail servers have received."`
+	Clock  ctlClock  `cmd:"" help:"Show and set the appliance's clock."`
+	Guard  ctlGuard  `cmd:"" help:"List and free the client addresses that are blocked after failed logins."`
+	API    ctlAPI    `cmd:"" name:"api" help:"List and describe the requests of the control API."`
 }
 
 // AfterApply binds the client that the commands below use.
@@ -40,9 +41,15 @@ func (c *ctl) AfterApply(k *kong.Context) error {
 }
 
 type ctlFault struct {
-	Add    addFault    `cmd:"" help:"Add a fault and print its number."`
-	Remove removeFault `cmd:"" help:"Remove a fault, or all of them."`
-	List   listFaults  `cmd:"" help:"List the faults in the order in which they are evaluated, the newest first."`
+	Add     addFault     `cmd:"" help:"Add a fault and print its number."`
+	Put     putFault     `cmd:"" help:"Make the fault of a name what the flags say, or add it, and print its number. The same again changes nothing."`
+	Update  updateFault  `cmd:"" help:"Change some keys of a fault, which begins from scratch."`
+	Enable  enableFault  `cmd:"" help:"Enable a fault that was disabled. It begins from scratch."`
+	Disable disableFault `cmd:"" help:"Disable a fault: it applies to nothing until it is enabled."`
+	Remove  removeFault  `cmd:"" help:"Remove a fault, or all of them."`
+	Set     setFaults    `cmd:"" help:"Replace all faults by those of a file."`
+	List    listFaults   `cmd:"" help:"List the faults in the order in which they are evaluated, the newest first."`
+	Show    showFault    `cmd:"" help:"Show one fault."`
 }
 
 // addFault has a flag for every key of topology.Rule, except for those that Amount sets.
@@ -108,6 +115,10 @@ func (a addFault) Run(t stdio, client *control.Client) error {
 		return err
 	}
 	f, err := client.AddFault(context.Background(), keys)
+	return a.print(t, f, err)
+}
+
+func (a addFault) print(t stdio, f netsim.Fault, err error) error {
 	switch {
 	case err != nil:
 		return err
@@ -119,18 +130,14 @@ func (a addFault) Run(t stdio, client *control.Client) error {
 }
 
 type removeFault struct {
-	ID string `arg:"" predictor:"fault" help:"The number of a fault, or all."`
+	Ref string `arg:"" name:"fault" predictor:"fault" help:"The number or the name of a fault, or all."`
 }
 
 func (r removeFault) Run(client *control.Client) error {
-	if r.ID == "all" {
+	if r.Ref == "all" {
 		return client.ClearFaults(context.Background())
 	}
-	id, err := strconv.Atoi(r.ID)
-	if err != nil {
-		return fmt.Errorf("%q is not the number of a fault: expected a number such as 1, or all", r.ID)
-	}
-	return pointTo("esasim ctl fault list", client.RemoveFault(context.Background(), id))
+	return pointTo("esasim ctl fault list", client.DeleteFault(context.Background(), r.Ref))
 }
 
 type listFaults struct {
@@ -148,7 +155,11 @@ func (l listFaults) Run(t stdio, client *control.Client) error {
 		fmt.Fprintln(t.out, "There are no faults.")
 		return nil
 	}
-	w := tabwriter.NewWriter(t.out, 0, 0, 2, ' ', 0)
+	return printFaults(t.out, list)
+}
+
+func printFaults(out io.Writer, list []netsim.Fault) error {
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "ID\tSTATE\tLEFT\tPACKETS\tCONNECTIONS\tFAULT")
 	for _, f := range list {
 		left, text := "-", f.Rule.String()

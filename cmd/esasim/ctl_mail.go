@@ -10,7 +10,10 @@ import (
 )
 
 type ctlMail struct {
-	List listMail `cmd:"" help:"List the mail that a server has received, the oldest first."`
+	Send    sendMail    `cmd:"" help:"Send one message from a simulated host to the appliance, and print the replies."`
+	Load    loadMail    `cmd:"" help:"Send many messages at a constant rate, and print a summary."`
+	Traffic mailTraffic `cmd:"" help:"Show what the topology's own traffic has sent."`
+	List    listMail    `cmd:"" help:"List the mail that a server has received, the oldest first."`
 }
 
 // A mailServer is the argument that names a mail server.

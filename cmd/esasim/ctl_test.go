@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"encoding/json"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -11,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/esasim/esasim/appliance/network/netsim"
 	"github.com/esasim/esasim/appliance/network/netsim/topology"
 )
 
@@ -69,6 +71,23 @@ func TestCtl(t *testing.T) {
 `},
 		{"fault remove all", ""},
 		{"fault list --json", "[]\n"},
+		{"fault put gone drop --protocol udp --port 53", "4\n"},
+		{"fault put gone drop --protocol udp --port 53", "4\n"},
+		{"fault update gone protocol=tcp port= direction=out", ""},
+		{"fault disable gone", ""},
+		{"fault show 4", "" +
+			"ID  STATE     LEFT  PACKETS  CONNECTIONS  FAULT\n" +
+			"4   disabled  -  0        0            drop protocol tcp direction out (gone)\n"},
+		{"fault enable 4", ""},
+		{"fault remove gone", ""},
+		{"preset add dns-gone", ""},
+		{"preset add dns-gone", ""},
+		{"fault list", "" +
+			"ID  STATE   LEFT  PACKETS  CONNECTIONS  FAULT\n" +
+			"6   acting  -  0        0            drop protocol udp port 53 direction out (dns-gone/1)\n" +
+			"5   acting  -  0        0            drop protocol tcp port 53 direction out (dns-gone/2)\n"},
+		{"preset remove dns-gone", ""},
+		{"fault list", "There are no faults.\n"},
 		{"peer stop server/echo", ""},
 		{"peer show server/echo", "server/echo, echo on host server, stopped\nlistens on 10.0.201.5:7\n"},
 		{"peer start server/echo", ""},
@@ -113,7 +132,11 @@ func TestCtlRefusals(t *testing.T) {
 		"ctl fault add delay":                      `delay: no delay, expected one such as 200ms`,
 		"ctl fault add drop --port 25":             `port: port 25 without a protocol that has ports`,
 		"ctl fault add drop --color red":           `unknown flag --color: see esasim help ctl fault add`,
-		"ctl fault remove one":                     `"one" is not the number of a fault: expected a number such as 1, or all`,
+		"ctl fault remove one":                     `there is no fault called "one": esasim ctl fault list lists what there is`,
+		"ctl fault put 7 drop":                     `name: there is no fault 7, and a name for a new one has something else than digits`,
+		"ctl fault update one delay":               `"delay" changes nothing: expected a key and a value, such as delay=300ms`,
+		"ctl fault set /nowhere/x":                 `open /nowhere/x`,
+		"ctl preset add burn":                      `there is no preset "burn": esasim ctl preset list lists what there is`,
 		"ctl fault remove 7":                       `there is no fault 7: esasim ctl fault list lists what there is`,
 		"ctl peer show nobody":                     `no server "nobody": esasim ctl peer list lists what there is`,
 		"ctl mail list nobody":                     `there is no mail server "nobody", expected one of mail, mail2`,
@@ -124,12 +147,40 @@ func TestCtlRefusals(t *testing.T) {
 		"ctl --addr [::1]:1 --socket y fault list": `--socket and --addr can't be used together`,
 		"ctl guard free 10.0.201.99":               `the address 10.0.201.99 has no failed logins: esasim ctl guard list lists what there is`,
 		"ctl guard free bob":                       `"bob" is not an address: expected one such as 10.0.201.4`,
-		"ctl":                                      `expected one of "fault", "peer", "mail", "clock", "guard"`,
+		"ctl":                                      `expected one of "fault", "preset", "peer", "mail", "clock", ...`,
 		"--ephemeral --ctl 0.0.0.0:0 --ssh 127.0.0.1:0 --ftp 127.0.0.1:0 --http 127.0.0.1:0 --https 127.0.0.1:0": `other machines can connect to 0.0.0.0: expected a loopback address`,
 	} {
 		if got := runFailing(t, home, strings.Fields(line)...); !strings.Contains(got, want) {
 			t.Errorf("esasim %s says %q, want %q in it", line, got, want)
 		}
+	}
+}
+
+// The faults of a file replace all others, and the verbs about the API need no knowledge of it.
+func TestCtlFiles(t *testing.T) {
+	p := start(t, shortHome(t))
+	p.ctl(t, "fault", "add", "drop", "--path", "google")
+	file := filepath.Join(t.TempDir(), "faults.json")
+	rules := `[{"name": "x", "action": "delay", "delay": "1s"}, {"action": "drop", "enabled": false}]`
+	if err := os.WriteFile(file, []byte(rules), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	status, out, stderr := p.ctl(t, "fault", "set", file, "--json")
+	var list []netsim.Fault
+	if err := json.Unmarshal([]byte(out), &list); status != 0 || err != nil || len(list) != 2 || list[1].State != "disabled" {
+		t.Errorf("%d %s%s, %v", status, out, stderr, err)
+	}
+	if _, out, _ := p.ctl(t, "preset", "list"); !strings.Contains(out, "dns-gone             -      DNS servers do not answer.\n") {
+		t.Errorf("preset list:\n%s", out)
+	}
+	if _, out, _ := p.ctl(t, "api", "list"); !regexp.MustCompile(`(?m)^GET +/v1/faults/\{fault\} +Returns one fault`).MatchString(out) {
+		t.Errorf("api list:\n%s", out)
+	}
+	if _, out, _ := p.ctl(t, "api", "version"); !strings.HasSuffix(out, ", C100V, AsyncOS 14.0.0-698\n") {
+		t.Errorf("api version: %s", out)
+	}
+	if _, out, _ := p.ctl(t, "api", "openapi"); !strings.HasPrefix(out, "openapi: 3.1.0\n") {
+		t.Errorf("api openapi: %.100s", out)
 	}
 }
 

@@ -3,7 +3,7 @@
 //
 //	esasim                           run the appliance of topology "lab"
 //	esasim serve --topology FILE     run the appliance of a topology of your own
-//	esasim ctl fault|peer|clock ...  break and repair the network of a running appliance
+//	esasim ctl fault|peer|clock ...  break and repair the world of a running appliance
 //	esasim health                    ask a running appliance whether it is up
 //	esasim topology list             list the built-in topologies
 //	esasim topology show NAME        print the file of a built-in topology

@@ -14,11 +14,12 @@ const module = "github.com/esasim/esasim/"
 const layers = `
 	appliance/clock appliance/entropy appliance/atomicfile appliance/pcapfilter appliance/scp appliance/refusal appliance/tooltest appliance/network/netsim/topology fixtures
 	appliance/dissect appliance/config appliance/files appliance/product appliance/network appliance/events appliance/mta/queue
+	appliance/tlsconfig
 	appliance/mta/mailevents appliance/users appliance/netconfig appliance/resolver appliance/ntp appliance/logs/syslog appliance/logs/upload appliance/network/networktest appliance/network/netsim/ether
 	appliance/metrics appliance/daemon appliance/network/netsim/vnet appliance/network/netsim/wan appliance/capture appliance/logs
 	appliance/mta/maillog appliance/mta/listener appliance/mta/pipeline appliance/network/netsim/peers appliance/network/netsim/door appliance/mail
 	appliance/mta/delivery appliance/network/netsim appliance/alert
-	appliance/mta
+	appliance/mta appliance/traffic
 	appliance
 	shell transfer appliance/web
 	shell/shelltest
@@ -31,29 +32,31 @@ const layers = `
 // modules lists which packages may import a third-party module, except in tests. A module
 // that is not listed may not be imported.
 var modules = map[string][]string{
-	"github.com/alecthomas/kong":        {"cmd/esasim"},
-	"github.com/jotaen/kong-completion": {"cmd/esasim"},
-	"github.com/alecthomas/mango-kong":  {"cmd/esasim"},
-	"github.com/muesli/roff":            {"cmd/esasim"},
-	"github.com/posener/complete":       {"cmd/esasim"},
-	"github.com/emersion/go-message":    {"appliance/network/netsim/peers"},
-	"github.com/emersion/go-sasl":       {"appliance/network/netsim/peers"},
-	"github.com/emersion/go-smtp":       {"appliance/network/netsim/peers"},
-	"github.com/gliderlabs/ssh":         {"shell"},
-	"github.com/goccy/go-yaml":          {"appliance/network/netsim/topology"},
-	"github.com/google/go-cmp":          {"appliance/network/networktest"},
-	"github.com/gopacket/gopacket":      {"appliance/appliancetest", "appliance/network/networktest", "appliance/dissect"},
-	"github.com/jlaffaye/ftp":           {"appliance/logs/upload"},
-	"github.com/miekg/dns":              {"appliance/resolver", "appliance/network/netsim/peers"},
-	"github.com/pkg/sftp":               {"transfer"},
-	"goftp.io/server/v2":                {"transfer"},
-	"golang.org/x/crypto":               {"shell", "shell/shelltest", "appliance/users", "appliance/appliancetest", "appliance/network/netsim/peers", "appliance/logs/upload"},
-	"golang.org/x/net":                  {"appliance/pcapfilter"},
-	"golang.org/x/sys":                  {"appliance/network/netsim/ether", "appliance/network/netsim/door", "cmd/esasim"},
-	"golang.org/x/term":                 {"shell"},
-	"gvisor.dev/gvisor":                 {"appliance/network/netsim/ether", "appliance/network/netsim/vnet"},
-	"github.com/rogpeppe/go-internal":   nil, // tests only
-	"github.com/chromedp":               nil, // tests only: chromedp, and cdproto, its protocol
+	"github.com/alecthomas/kong":         {"cmd/esasim"},
+	"github.com/jotaen/kong-completion":  {"cmd/esasim"},
+	"github.com/alecthomas/mango-kong":   {"cmd/esasim"},
+	"github.com/muesli/roff":             {"cmd/esasim"},
+	"github.com/posener/complete":        {"cmd/esasim"},
+	"github.com/emersion/go-message":     {"appliance/network/netsim/peers"},
+	"github.com/emersion/go-sasl":        {"appliance/network/netsim/peers"},
+	"github.com/emersion/go-smtp":        {"appliance/network/netsim/peers"},
+	"github.com/gliderlabs/ssh":          {"shell"},
+	"github.com/goccy/go-yaml":           {"appliance/control", "appliance/network/netsim/topology"},
+	"github.com/google/go-cmp":           {"appliance/network/networktest"},
+	"github.com/gopacket/gopacket":       {"appliance/appliancetest", "appliance/network/networktest", "appliance/dissect"},
+	"github.com/jlaffaye/ftp":            {"appliance/logs/upload"},
+	"github.com/miekg/dns":               {"appliance/resolver", "appliance/network/netsim/peers"},
+	"github.com/pkg/sftp":                {"transfer"},
+	"goftp.io/server/v2":                 {"transfer"},
+	"golang.org/x/crypto":                {"shell", "shell/shelltest", "appliance/users", "appliance/appliancetest", "appliance/network/netsim/peers", "appliance/logs/upload"},
+	"golang.org/x/net":                   {"appliance/pcapfilter"},
+	"golang.org/x/sys":                   {"appliance/network/netsim/ether", "appliance/network/netsim/door", "cmd/esasim"},
+	"golang.org/x/term":                  {"shell"},
+	"software.sslmate.com/src/go-pkcs12": {"appliance/tlsconfig"},
+	"gvisor.dev/gvisor":                  {"appliance/network/netsim/ether", "appliance/network/netsim/vnet"},
+	"github.com/rogpeppe/go-internal":    nil, // tests only
+	"github.com/getkin/kin-openapi":      nil, // tests only
+	"github.com/chromedp":                nil, // tests only: chromedp, and cdproto, its protocol
 }
 
 func TestLayers(t *testing.T) {

@@ -60,7 +60,7 @@ func (s *Server) Delete(ctx context.Context, x Selection) (messages, recipients 
 	s.each(ctx, x, func(j job) {
 		done := 0
 		for domain, rids := range byDomain(j) {
-			done += s.delete(ctx, job{j.env, rids}, domain, "administrator")
+			done += s.delete(ctx, job{j.env, rids}, domain, byAdmin)
 		}
 		recipients += done
 		messages += min(done, 1)
@@ -68,20 +68,32 @@ func (s *Server) Delete(ctx context.Context, x Selection) (messages, recipients 
 	return messages, recipients
 }
 
+// Who deletes recipients.
+const (
+	byAdmin = "administrator"
+	byRoute = "route"
+)
+
 // delete ends recipients of a destination, and returns how many there were.
 func (s *Server) delete(ctx context.Context, j job, domain, by string) int {
 	changes := make([]queue.Change, len(j.rids))
 	for i, rid := range j.rids {
 		changes[i] = queue.Deleted(rid)
 	}
+	internal := s.aboutAll(j, j.rids)
 	result, ok := s.record(ctx, j.env.MID, changes...)
 	if !ok {
 		return 0
 	}
-	seq := events.Publish(s.o.Events, 0, mailevents.RecipientsDeleted{
+	seq := s.publish(&j.env, 0, mailevents.RecipientsDeleted{
 		MID: j.env.MID, RIDs: j.rids, Domain: domain, By: by,
 	})
-	s.finished(seq, j.env.MID, result)
+	reason := "Deleted by an administrator"
+	if by != byAdmin {
+		reason = "Discarded by an SMTP route"
+	}
+	s.tellGivenUp(seq, internal, reason)
+	s.finished(seq, &j.env, result)
 	return len(j.rids)
 }
 
@@ -149,7 +161,7 @@ func (s *Server) takeOut(mid uint64, x Selection) (j job, waited bool) {
 	j.env = env
 	j.env.Recipients = nil
 	for _, r := range env.Recipients {
-		d := s.destinations[destinationOf(r)]
+		d := s.destinations[key(&env, r)]
 		waits := d != nil && d.line.has(mid, r.RID)
 		flying := s.flights[recipientKey{mid, r.RID}] > 0
 		waited = waited || waits || flying
@@ -179,8 +191,8 @@ func byDomain(j job) map[string][]int {
 func (s *Server) DeliverNow(domain string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for name, d := range s.destinations {
-		if domain != "" && name != strings.ToLower(domain) {
+	for _, d := range s.destinations {
+		if domain != "" && d.domain != strings.ToLower(domain) {
 			continue
 		}
 		d.line.makeAllDue()
@@ -251,15 +263,22 @@ func (s *Server) Suspended() bool {
 func (s *Server) Domains() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return slices.Collect(maps.Keys(s.destinations))
+	domains := map[string]bool{}
+	for _, d := range s.destinations {
+		domains[d.domain] = true
+	}
+	return slices.Collect(maps.Keys(domains))
 }
 
 // Connections returns how many connections to a destination are open or about to be opened.
-func (s *Server) Connections(domain string) int {
+func (s *Server) Connections(domain string) (open int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if d := s.destinations[strings.ToLower(domain)]; d != nil {
-		return d.workers
+	domain = strings.ToLower(domain)
+	for _, k := range []string{domain, internalKey(domain)} {
+		if d := s.destinations[k]; d != nil {
+			open += d.workers
+		}
 	}
-	return 0
+	return open
 }

@@ -2,13 +2,10 @@ package delivery
 
 import (
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"io"
 	"net"
 	"net/netip"
-	"strings"
 	"time"
 
 	"github.com/esasim/esasim/appliance/clock"
@@ -37,11 +34,14 @@ func (w *worker) attempt(j job) (left map[int]failure) {
 	}
 	defer body.Close()
 	c.sent++
-	events.Publish(s.o.Events, c.opened, mailevents.DeliveryStarted{
+	s.publish(&j.env, c.opened, mailevents.DeliveryStarted{
 		DCID: c.dcid, MID: j.env.MID, RIDs: j.rids,
 	})
 	failed := map[int]failure{}
 	accepted, reply, err := w.transaction(j, body, failed)
+	if err != nil {
+		w.tellFailure(&j.env, c.host.Addr, err, accepted...)
+	}
 	switch {
 	case err == nil && len(accepted) > 0:
 		w.delivered(j, accepted, reply)
@@ -99,6 +99,7 @@ func (w *worker) transaction(
 			var e *mail.Error
 			errors.As(err, &e)
 			failed[rid] = replyFailure(e.Reply, false)
+			w.tellFailure(&j.env, c.host.Addr, err, rid)
 		default:
 			return append(accepted, j.rids[i:]...), mail.Reply{}, err
 		}
@@ -134,18 +135,22 @@ func (w *worker) delivered(j job, rids []int, reply mail.Reply) {
 		event.Delivered = append(event.Delivered,
 			mailevents.DeliveredRecipient{RID: rid, To: r.Address, Attempts: r.Attempts + 1})
 	}
+	sent := s.aboutAll(j, rids)
 	result, ok := s.record(w.ctx, j.env.MID, changes...)
 	if !ok {
 		return
 	}
-	seq := events.Publish(s.o.Events, c.opened, event)
-	s.finished(seq, j.env.MID, result)
+	seq := s.publish(&j.env, c.opened, event)
+	for _, m := range sent {
+		events.Publish(s.o.Events, seq, mailevents.InternalSent{Message: m})
+	}
+	s.finished(seq, &j.env, result)
 }
 
 // finished publishes MessageFinished if result says that the message has no recipients left.
-func (s *Server) finished(cause, mid uint64, result queue.Result) {
+func (s *Server) finished(cause uint64, env *queue.Envelope, result queue.Result) {
 	if result.Finished {
-		events.Publish(s.o.Events, cause, mailevents.MessageFinished{MID: mid})
+		s.publish(env, cause, mailevents.MessageFinished{MID: env.MID})
 	}
 }
 
@@ -192,6 +197,7 @@ func (s *Server) deferRecipients(w *worker, j job, left map[int]failure) {
 	profile := s.profile(&j.env, w.limits)
 	now := s.o.Clock.Now()
 	again := map[time.Time][]int{}
+	var warnings []*notice
 	for _, rid := range keys(left) {
 		f, r := left[rid], j.recipient(rid)
 		if r.Attempts+1 > profile.MaxRetries {
@@ -199,22 +205,24 @@ func (s *Server) deferRecipients(w *worker, j job, left map[int]failure) {
 			continue
 		}
 		next := now.Add(profile.retryAfter(r.Attempts + 1))
-		_, ok := s.record(w.ctx, j.env.MID, queue.Deferred(rid, next, queue.LastError{
-			Code: f.Reply.Code, Status: f.Status, Phrase: f.Phrase, Text: firstLine(f.Reply),
-		}))
+		warning, ok := s.postpone(w.ctx, &j, rid, next, f, profile)
 		if !ok {
 			continue
 		}
+		if warning != nil {
+			warnings = append(warnings, warning)
+		}
 		again[next] = append(again[next], rid)
-		events.Publish(s.o.Events, 0, mailevents.Delayed{
+		s.publish(&j.env, 0, mailevents.Delayed{
 			DCID: f.dcid, MID: j.env.MID, RID: rid, Domain: w.d.domain, From: j.env.From,
 			To: r.Address, Failure: f.Failure, LoggedHeaders: s.loggedHeaders(j.env.MID),
 		})
 	}
 	for next, rids := range again {
-		events.Publish(s.o.Events, 0, mailevents.Pending{MID: j.env.MID, RIDs: sortedRIDs(rids), Until: next})
+		s.publish(&j.env, 0, mailevents.Pending{MID: j.env.MID, RIDs: sortedRIDs(rids), Until: next})
 		s.putBack(w.d, j.env.MID, rids, next)
 	}
+	s.tellWarnings(warnings)
 }
 
 // refuse ends or defers all recipients of a job for the same reason.
@@ -228,64 +236,6 @@ func (s *Server) refuse(w *worker, j job, f failure) {
 		}
 	}
 	s.deferRecipients(w, j, left)
-}
-
-// errTLS means that a connection has not become as secure as the destination asks for.
-var errTLS = errors.New("TLS failed")
-
-// secure starts TLS. Without an error, the connection may be used: with TLS, or without it if the
-// destination only prefers TLS and the server does not offer it or refuses to start it.
-func (w *worker) secure(c *connection) error {
-	mode := w.limits.TLS
-	roots, err := w.server.o.TrustedRoots()
-	if err != nil {
-		w.server.o.Logger.Warn("the trusted certificate authorities are not known", "err", err)
-		roots = x509.NewCertPool() // trusts nobody
-	}
-	config := &tls.Config{
-		ServerName: strings.Trim(c.host.Name, "[]"), MinVersion: tls.VersionTLS12,
-		Time: w.server.o.Clock.Now, RootCAs: roots,
-		InsecureSkipVerify: !mode.verifies(), //nolint:gosec // the administrator's choice
-	}
-	var state *tls.ConnectionState
-	config.VerifyConnection = func(cs tls.ConnectionState) error { state = &cs; return nil }
-	_, err = c.StartTLS(w.ctx, config)
-	event := mailevents.ServerTLS{DCID: c.dcid, Domain: w.d.domain}
-	switch {
-	case err == nil && state != nil:
-		event.OK, event.Verified = true, mode.verifies()
-		event.Protocol = mailevents.TLSProtocol(state.Version)
-		event.Cipher = mailevents.TLSCipher(state.CipherSuite)
-		events.Publish(w.server.o.Events, c.opened, event)
-		_, err = c.Hello(w.ctx)
-		return err
-	case errors.Is(err, mail.ErrNoTLS) && !mode.required(), isRefusal(err) && !mode.required():
-		return nil // in clear text, as the negotiation has not begun
-	case errors.Is(err, mail.ErrNoTLS):
-		event.Reason = "STARTTLS not offered"
-	case isRefusal(err):
-		event.Reason = "STARTTLS refused"
-	default:
-		event.Reason = tlsReason(err)
-	}
-	events.Publish(w.server.o.Events, c.opened, event)
-	return errTLS
-}
-
-// tlsReason returns why a handshake failed, in a few words.
-func tlsReason(err error) string {
-	var unknown *tls.CertificateVerificationError
-	switch {
-	case errors.As(err, &unknown):
-		return "verify error: certificate verify failed"
-	case errors.Is(err, io.EOF), errors.Is(err, mail.ErrClosed):
-		return "connection closed"
-	}
-	var alert tls.AlertError
-	if errors.As(err, &alert) {
-		return alert.Error()
-	}
-	return "handshake failed"
 }
 
 // sourceAddr returns the address of the first IP interface of an address's family. The log names it

@@ -10,8 +10,8 @@ import (
 	"mime/quotedprintable"
 	"slices"
 	"strings"
+	"time"
 
-	"github.com/esasim/esasim/appliance/events"
 	"github.com/esasim/esasim/appliance/mta/mailevents"
 	"github.com/esasim/esasim/appliance/mta/maillog"
 	"github.com/esasim/esasim/appliance/mta/queue"
@@ -35,15 +35,19 @@ func (s *Server) bounce(
 		to = profile.To
 	}
 	if to == "" || !profile.Send {
+		internal := s.aboutAll(*j, []int{rid})
 		result, ok := s.record(ctx, j.env.MID, queue.Bounced(rid))
 		if ok {
-			s.finished(events.Publish(s.o.Events, 0, event), j.env.MID, result)
+			seq := s.publish(&j.env, 0, event)
+			s.tellGivenUp(seq, internal, givenUpReason(f))
+			s.finished(seq, &j.env, result)
 		}
 		return ok
 	}
-	notice, sent := s.newNotice(j, r, to, f, profile), true
+	notice, sent := s.newNotice(j, r, to, f, profile, time.Time{}), true
 	result, ok := s.persist(ctx, func() (queue.Result, error) {
-		result, err := notice.commit(context.WithoutCancel(ctx), s.o.Queue, j.env.MID, rid)
+		result, err := notice.commit(context.WithoutCancel(ctx), s.o.Queue, j.env.MID,
+			queue.Bounced(rid))
 		if errors.Is(err, queue.ErrQuota) {
 			// A queue that is full must be able to become empty, even without telling senders.
 			s.o.Logger.Warn("the mail queue has no room for a bounce message", "mid", j.env.MID, "rid", rid)
@@ -55,25 +59,27 @@ func (s *Server) bounce(
 	if !ok {
 		return false
 	}
-	seq := events.Publish(s.o.Events, 0, event)
+	seq := s.publish(&j.env, 0, event)
 	if sent {
-		s.announce(seq, notice, j.env.MID)
+		s.Announce(seq, &notice.env, mailevents.GeneratedBounce)
 	}
-	s.finished(seq, j.env.MID, result)
+	s.finished(seq, &j.env, result)
 	if sent {
 		s.Enqueue(notice.env.MID)
 	}
 	return true
 }
 
-// A notice is a bounce message.
+// A notice is a bounce message or a delay warning.
 type notice struct {
 	env  queue.Envelope
 	text []byte
 }
 
-// commit queues the notice and finishes the recipient in one atomic step.
-func (n *notice) commit(ctx context.Context, q *queue.Queue, mid uint64, rid int) (queue.Result, error) {
+// commit queues the notice and changes the message that it is about in one atomic step.
+func (n *notice) commit(
+	ctx context.Context, q *queue.Queue, mid uint64, changes ...queue.Change,
+) (queue.Result, error) {
 	in, err := q.Create(n.env.MID)
 	if err != nil {
 		return queue.Result{}, err
@@ -82,31 +88,37 @@ func (n *notice) commit(ctx context.Context, q *queue.Queue, mid uint64, rid int
 	if _, err := in.Write(n.text); err != nil {
 		return queue.Result{}, err
 	}
-	return in.CommitWith(ctx, n.env, mid, queue.Bounced(rid))
+	return in.CommitWith(ctx, n.env, mid, changes...)
 }
 
-// announce tells that the appliance has made a notice because of a message (mail.md 1.6).
-func (s *Server) announce(cause uint64, n *notice, of uint64) {
-	mid, to := n.env.MID, n.env.Recipients[0].Address
-	started := events.Publish(s.o.Events, cause, mailevents.MessageStarted{
-		MID: mid, Generated: mailevents.GeneratedBounce, Of: of,
+// Announce publishes that the appliance has made a message, which is in the queue (mail.md 1.6).
+func (s *Server) Announce(cause uint64, env *queue.Envelope, generated mailevents.Generated) {
+	started := s.publish(env, cause, mailevents.MessageStarted{
+		MID: env.MID, From: env.From, Generated: generated, Of: env.BounceOf,
 	})
-	events.Publish(s.o.Events, started, mailevents.RecipientAccepted{MID: mid, To: to})
-	events.Publish(s.o.Events, started, mailevents.MessageReady{
-		MID: mid, Bytes: int64(len(n.text)), Recipients: 1, Generated: mailevents.GeneratedBounce,
+	for _, r := range env.Recipients {
+		s.publish(env, started,
+			mailevents.RecipientAccepted{MID: env.MID, RID: r.RID, To: r.Address})
+	}
+	s.publish(env, started, mailevents.MessageReady{
+		MID: env.MID, Bytes: env.Size, From: env.From, Recipients: len(env.Recipients),
+		Generated: generated,
 	})
-	events.Publish(s.o.Events, started, mailevents.MessageQueued{MID: mid})
+	s.publish(env, started, mailevents.MessageQueued{MID: env.MID})
 }
 
-// newNotice returns the bounce message about a recipient.
-func (s *Server) newNotice(j *job, r queue.Recipient, to string, f failure, p Profile) *notice {
+// newNotice returns the bounce message about a recipient or, if it is tried again until a time, the
+// delay warning.
+func (s *Server) newNotice(
+	j *job, r queue.Recipient, to string, f failure, p Profile, until time.Time,
+) *notice {
 	mid, now := s.o.Queue.NextMID(), s.o.Clock.Now()
 	n := &notice{env: queue.Envelope{
 		MID: mid, Recipients: []queue.Recipient{{Address: to}}, Received: now,
 		Stage: queue.Delivery, Outgoing: true, BounceOf: j.env.MID, Listener: j.env.Listener,
 	}}
 	n.text = s.noticeText(noticeFacts{
-		mid: mid, to: to, recipient: r, failure: f, dsn: p.DSN,
+		mid: mid, to: to, recipient: r, failure: f, dsn: p.DSN, until: until,
 		original: s.excerpt(j.env.MID, j.env.Size),
 	})
 	n.env.Size = int64(len(n.text))
@@ -114,20 +126,31 @@ func (s *Server) newNotice(j *job, r queue.Recipient, to string, f failure, p Pr
 	return n
 }
 
-// noticeFacts are what a bounce message tells.
+// noticeFacts are what a notice tells.
 type noticeFacts struct {
 	mid       uint64
 	to        string
 	recipient queue.Recipient
 	failure   failure
 	dsn       bool
+	until     time.Time // of a delay warning: when the last attempt is made; zero: a bounce message
 	original  []byte
 }
 
-// noticeText returns a bounce message (mail.md 4.7). Its three parts are those of RFC 3464; without
+// A wording is what differs between bounce messages, which are attested, and delay warnings.
+type wording struct{ subject, text, action, status string }
+
+func (n *noticeFacts) wording() wording {
+	if n.until.IsZero() {
+		return wording{"Failure", "was undeliverable", "failed", "5.0.0 (permanent failure)"}
+	}
+	return wording{"Delay", "has been delayed", "delayed", "4.0.0 (temporary failure)"}
+}
+
+// noticeText returns a notice (mail.md 4.7). Its three parts are those of RFC 3464; without
 // DSN there is one, with all of it.
 func (s *Server) noticeText(n noticeFacts) []byte {
-	host := s.o.Hostname()
+	host, words := s.o.Hostname(), n.wording()
 	diagnostic := n.failure.Status + " - " + n.failure.Phrase
 	if n.failure.Reply.Code != 0 || len(n.failure.Reply.Lines) > 0 {
 		diagnostic += " " + maillog.Diagnostic(n.failure.Reply)
@@ -136,9 +159,9 @@ func (s *Server) noticeText(n noticeFacts) []byte {
 	fmt.Fprintf(&b, "Message-Id: <%06x$%s@%s>\r\n", s.o.Rand.Uint64()&0xffffff, base32(n.mid), host)
 	fmt.Fprintf(&b, "Date: %s\r\n", s.o.Clock.Now().Format("02 Jan 2006 15:04:05 -0700"))
 	fmt.Fprintf(&b, "From: \"Mail Delivery System\" <MAILER-DAEMON@%s>\r\nTo: <%s>\r\n"+
-		"Subject: Delivery Status Notification (Failure)\r\nMIME-Version: 1.0\r\n", host, n.to)
-	text := fmt.Sprintf("The following message to <%s> was undeliverable.\r\n"+
-		"The reason for the problem:\r\n%s\r\n", n.recipient.Address, diagnostic)
+		"Subject: Delivery Status Notification (%s)\r\nMIME-Version: 1.0\r\n", host, n.to, words.subject)
+	text := fmt.Sprintf("The following message to <%s> %s.\r\n"+
+		"The reason for the problem:\r\n%s\r\n", n.recipient.Address, words.text, diagnostic)
 	if !n.dsn {
 		fmt.Fprintf(&b, "Content-Type: text/plain; charset=\"utf-8\"\r\n\r\n%s\r\n", text)
 		b.Write(n.original)
@@ -153,13 +176,17 @@ func (s *Server) noticeText(n noticeFacts) []byte {
 	io.WriteString(w, text) //nolint:errcheck // a buffer takes everything
 	w.Close()
 	fmt.Fprintf(&b, "\r\n--%s\r\ncontent-type: message/delivery-status\r\n\r\nReporting-MTA: dns; %s\r\n\r\n"+
-		"Final-Recipient: rfc822;%s\r\nAction: failed\r\nStatus: 5.0.0 (permanent failure)\r\n",
-		boundary, host, n.recipient.Address)
+		"Final-Recipient: rfc822;%s\r\nAction: %s\r\nStatus: %s\r\n",
+		boundary, host, n.recipient.Address, words.action, words.status)
 	if n.failure.remote.IsValid() {
 		fmt.Fprintf(&b, "Remote-MTA: dns; [%v]\r\n", n.failure.remote)
 	}
-	fmt.Fprintf(&b, "Diagnostic-Code: smtp; %s (delivery attempts: %d)\r\n\r\n",
+	fmt.Fprintf(&b, "Diagnostic-Code: smtp; %s (delivery attempts: %d)\r\n",
 		diagnostic, n.recipient.Attempts)
+	if !n.until.IsZero() {
+		fmt.Fprintf(&b, "Will-Retry-Until: %s\r\n", n.until.Format(time.RFC1123Z))
+	}
+	b.WriteString("\r\n")
 	fmt.Fprintf(&b, "--%s\r\ncontent-type: message/rfc822\r\n\r\n", boundary)
 	b.Write(n.original)
 	fmt.Fprintf(&b, "\r\n--%s--\r\n", boundary)

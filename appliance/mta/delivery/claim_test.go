@@ -55,7 +55,7 @@ func TestMailIsNotHandedOnWhileItIsWithdrawn(t *testing.T) {
 	}
 	f.each(t.Context(), Selection{Domain: "example.com"}, func(j job) {
 		handOn()
-		f.delete(t.Context(), j, "example.com", "administrator")
+		f.delete(t.Context(), j, "example.com", byAdmin)
 	})
 	f.expect("Message deleted MID 1 to RID [0]")
 	if f.waitsFor("example.com", env.MID, 0) || !f.waitsFor("other.example", env.MID, 1) {

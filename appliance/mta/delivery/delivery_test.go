@@ -3,6 +3,7 @@ package delivery
 import (
 	"bufio"
 	"context"
+	"crypto/tls"
 	"crypto/x509"
 	"fmt"
 	"io"
@@ -37,7 +38,8 @@ type zone struct {
 	mu    sync.Mutex
 	mx    map[string][]resolver.MX
 	addrs map[string]string
-	fails bool // no server answers
+	names map[string]string // of addresses
+	fails bool              // no server answers
 }
 
 func (z *zone) LookupMX(_ context.Context, domain string) ([]resolver.MX, error) {
@@ -65,6 +67,15 @@ func (z *zone) Lookup(_ context.Context, name string, _ int) ([]netip.Addr, erro
 		return nil, resolver.ErrNotFound
 	}
 	return []netip.Addr{netip.MustParseAddr(a)}, nil
+}
+
+func (z *zone) LookupAddr(_ context.Context, addr netip.Addr) (string, error) {
+	z.mu.Lock()
+	defer z.mu.Unlock()
+	if name, ok := z.names[addr.String()]; ok {
+		return name, nil
+	}
+	return "", resolver.ErrNotFound
 }
 
 // A fixture is a Server on a host with mail servers of the tests.
@@ -138,7 +149,8 @@ func newFixtureWithQuota(t *testing.T, quota int64, factory func(*config.Factory
 		Rand: entropy.Seeded(1).Stream("delivery"), Hostname: func() string { return "esa.example.com" },
 		Logger:        slog.New(slog.DiscardHandler),
 		BounceProfile: func(string) string { return "" },
-		TrustedRoots:  func() (*x509.CertPool, error) { return nil, nil },
+		TLS:           func(string) (*tls.Config, error) { return &tls.Config{InsecureSkipVerify: true}, nil },
+		TrustedRoots:  func() (*x509.CertPool, error) { return x509.NewCertPool(), nil },
 		LoggedHeaders: func() []string { return nil },
 	})
 	t.Cleanup(func() {
@@ -211,6 +223,9 @@ type mailServer struct {
 	got     []string // messages, with the envelope in the first lines
 	conns   int
 	held    chan struct{} // gets one for each connection that is held
+	secure  *tls.Config   // of connections that say STARTTLS; nil: there is none
+	shown   int           // certificates of the last client
+	open    []network.Conn
 }
 
 // serve starts a mail server at an address.
@@ -273,8 +288,9 @@ func (m *mailServer) set(command, answer string) {
 func (m *mailServer) converse(c network.Conn) {
 	m.mu.Lock()
 	m.conns++
+	m.open = append(m.open, c)
 	m.mu.Unlock()
-	in := bufio.NewReader(c)
+	in, out := bufio.NewReader(c), io.Writer(c)
 	say := func(command string) bool {
 		text := m.answer(command)
 		if text == "hold" { // until the connection ends
@@ -286,7 +302,7 @@ func (m *mailServer) converse(c network.Conn) {
 			c.Abort()
 			return false
 		}
-		_, err := io.WriteString(c, strings.ReplaceAll(text, "\n", "\r\n")+"\r\n")
+		_, err := io.WriteString(out, strings.ReplaceAll(text, "\n", "\r\n")+"\r\n")
 		return err == nil
 	}
 	if !say("greeting") {
@@ -304,6 +320,10 @@ func (m *mailServer) converse(c network.Conn) {
 		}
 		if !say(line) || line == "QUIT" {
 			return
+		}
+		if secure := m.startTLS(c, line); secure != nil {
+			in, out = bufio.NewReader(secure), secure
+			continue
 		}
 		if line != "DATA" || !strings.HasPrefix(m.answer("DATA"), "354") {
 			continue
@@ -326,6 +346,24 @@ func (m *mailServer) converse(c network.Conn) {
 			return
 		}
 	}
+}
+
+// startTLS makes the connection secure if the client has said STARTTLS and may do so.
+func (m *mailServer) startTLS(c network.Conn, line string) *tls.Conn {
+	m.mu.Lock()
+	config := m.secure
+	m.mu.Unlock()
+	if line != "STARTTLS" || config == nil || !strings.HasPrefix(m.answer(line), "2") {
+		return nil
+	}
+	secure := tls.Server(c, config)
+	if secure.Handshake() != nil {
+		c.Abort()
+	}
+	m.mu.Lock()
+	m.shown = len(secure.ConnectionState().PeerCertificates)
+	m.mu.Unlock()
+	return secure
 }
 
 func (m *mailServer) messages() []string {

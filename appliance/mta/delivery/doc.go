@@ -30,6 +30,12 @@
 // which is tried again by the same rule; they count as unattempted. A recipient that is too old
 // bounces just before its next try, one with too many tries right after the last.
 //
+// If the bounce profile says so, the sender is warned about recipients that a server refuses for now:
+// the nth warning is sent with the first failed attempt that is n intervals after the message's
+// arrival, from the second attempt on (the vendor's note 212837). The warning and the count of
+// warnings are written to the queue with the failed attempt, in one step. The text of the log line
+// about it is not public.
+//
 // Times are wall times of the appliance's clock, as the log shows them; a clock that is set moves
 // attempts with it (ClockSet).
 //

@@ -422,7 +422,7 @@ func TestSuspendEndsWhenResumed(t *testing.T) {
 
 // TestRaisedLimitIsUsedAtOnce: destinations that wait for room go on when a commit makes room.
 func TestRaisedLimitIsUsedAtOnce(t *testing.T) {
-	f := newFixture(t, func(c *config.Factory) { Config.SetFactory(c, Settings{MaxConnections: 1}) })
+	f := newFixture(t, func(c *config.Factory) { Config.SetFactory(c, Settings{MaxConnections: 1, MaxTLSConnections: 1}) })
 	f.zone.addrs["other.example"] = "127.0.0.1"
 	m := f.serve(first, map[string]string{"RCPT": "hold"})
 	f.submit("", "b@example.com")
@@ -432,7 +432,7 @@ func TestRaisedLimitIsUsedAtOnce(t *testing.T) {
 	f.await(func() bool { return f.crowded })
 	m.set("none", "")
 	d := f.config.NewDraft()
-	Config.Set(d, Settings{MaxConnections: 5})
+	Config.Set(d, Settings{MaxConnections: 5, MaxTLSConnections: 5})
 	if _, err := f.config.Commit(t.Context(), d, config.CommitInfo{}); err != nil {
 		t.Fatal(err)
 	}

@@ -72,7 +72,7 @@ func TestSectionsSurviveSavingAndLoading(t *testing.T) {
 	limits := Destination{Domain: "example.net", MaxConnections: 1, MaxMessages: 1, RecipientLimit: 7,
 		Minutes: 60, TLS: TLSRequiredVerify, BounceProfile: "Fast & <odd>"}
 	destinations := DestinationList{Default: DefaultDestination(), List: []Destination{limits}}
-	settings := Settings{MaxConnections: 5}
+	settings := Settings{MaxConnections: 5, MaxTLSConnections: 3}
 	Routes.Set(d, routes)
 	Profiles.Set(d, profiles)
 	Destinations.Set(d, destinations)

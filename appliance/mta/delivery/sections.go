@@ -10,6 +10,7 @@ import (
 	"github.com/esasim/esasim/appliance/config"
 	"github.com/esasim/esasim/appliance/netconfig"
 	"github.com/esasim/esasim/appliance/refusal"
+	"github.com/esasim/esasim/appliance/tlsconfig"
 )
 
 // Routes is the section of SMTP routes.
@@ -116,6 +117,11 @@ var Destinations = config.Define("destination_controls", DestinationList{Default
 
 // DestinationList is the value of Destinations.
 type DestinationList struct {
+	// Certificate is shown to servers that ask for one; "": none.
+	Certificate string `xml:"certificate,omitempty"`
+	// AlertTLS has an alert raised if a destination that requires TLS cannot have it.
+	AlertTLS bool `xml:"send_tls_req_alert"`
+
 	Default Destination   `xml:"default_destination"`
 	List    []Destination `xml:"destination"`
 }
@@ -161,6 +167,9 @@ func (l DestinationList) Find(domain string) Destination {
 }
 
 func (l DestinationList) check(c *config.Config) error {
+	if err := tlsconfig.CheckUse(c, l.Certificate, "The delivery of mail"); err != nil {
+		return err
+	}
 	profiles := Profiles.Get(c)
 	seen := map[string]bool{}
 	for i, d := range append([]Destination{l.Default}, l.List...) {
@@ -214,11 +223,25 @@ type Profile struct {
 	Send       bool   `xml:"send_bounces"`             // a message for each hard bounce
 	DSN        bool   `xml:"use_dsn"`                  // in the form of RFC 3464
 	To         string `xml:"bounce_address,omitempty"` // instead of the sender; "": the sender
+
+	Warn         bool `xml:"send_warnings,omitempty"` // delay warnings
+	WarnInterval int  `xml:"warning_interval"`        // at least, between two about one recipient
+	MaxWarnings  int  `xml:"max_warnings"`            // about one recipient
 }
+
+// Settings of delay warnings on a new appliance [convention], and their limits.
+const (
+	DefaultWarnInterval = 14_400
+	DefaultMaxWarnings  = 1
+	MinWarnInterval     = 60
+	MaxWarnInterval     = 3_000_000
+	MostWarnings        = 255
+)
 
 // DefaultProfile returns the profile of a new appliance (mail.md 3.4).
 func DefaultProfile() Profile {
-	return Profile{MaxRetries: 100, MaxTime: 259_200, FirstRetry: 60, MaxRetry: 3600, Send: true, DSN: true}
+	return Profile{MaxRetries: 100, MaxTime: 259_200, FirstRetry: 60, MaxRetry: 3600, Send: true, DSN: true,
+		WarnInterval: DefaultWarnInterval, MaxWarnings: DefaultMaxWarnings}
 }
 
 func (l ProfileList) find(name string) (p Profile, ok bool) {
@@ -255,6 +278,11 @@ func (l ProfileList) check() error {
 		case p.FirstRetry < 60 || p.FirstRetry > 86_400 || p.MaxRetry < p.FirstRetry || p.MaxRetry > 86_400:
 			return refusal.New("The intervals between retries must be from 60 to 86400 seconds, the " +
 				"initial one no longer than the maximum.")
+		case p.Warn && (p.WarnInterval < MinWarnInterval || p.WarnInterval > MaxWarnInterval):
+			return refusal.Newf("The interval between delay warnings must be from %d to %d seconds.",
+				MinWarnInterval, MaxWarnInterval)
+		case p.Warn && (p.MaxWarnings < 1 || p.MaxWarnings > MostWarnings):
+			return refusal.Newf("The number of delay warnings must be from 1 to %d.", MostWarnings)
 		}
 	}
 	return nil
@@ -270,7 +298,7 @@ func (p Profile) retryAfter(failed int) time.Duration {
 }
 
 // Config is the section of settings for all deliveries.
-var Config = config.Define("delivery", Settings{MaxConnections: 10_000},
+var Config = config.Define("delivery", Settings{MaxConnections: 10_000, MaxTLSConnections: 100},
 	Settings.check, config.In(config.Mail, 60))
 
 // Settings is the value of Config.
@@ -278,6 +306,8 @@ type Settings struct {
 	// Interface is the IP interface to deliver from; "": chosen by the routing table.
 	Interface      string `xml:"default_interface,omitempty"`
 	MaxConnections int    `xml:"max_concurrency"`
+	// MaxTLSConnections bounds those of MaxConnections that use TLS.
+	MaxTLSConnections int `xml:"max_tls_concurrency"`
 }
 
 func (s Settings) check(c *config.Config) error {
@@ -287,6 +317,9 @@ func (s Settings) check(c *config.Config) error {
 	}
 	if s.MaxConnections < 1 || s.MaxConnections > 10_000 {
 		return refusal.New("The delivery concurrency must be from 1 to 10000.")
+	}
+	if s.MaxTLSConnections < 1 || s.MaxTLSConnections > 10_000 {
+		return refusal.New("The TLS delivery concurrency must be from 1 to 10000.")
 	}
 	return nil
 }

@@ -2,6 +2,7 @@ package delivery
 
 import (
 	"context"
+	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"log/slog"
@@ -23,6 +24,7 @@ import (
 // A Resolver finds mail servers. *resolver.Client implements it.
 type Resolver interface {
 	LookupMX(ctx context.Context, domain string) ([]resolver.MX, error)
+	LookupAddr(ctx context.Context, addr netip.Addr) (string, error)
 	Lookup(ctx context.Context, name string, family int) ([]netip.Addr, error)
 }
 
@@ -39,9 +41,14 @@ type Options struct {
 	Logger    *slog.Logger
 	// BounceProfile returns the name of a listener's bounce profile, "" for the default.
 	BounceProfile func(listener string) string
-	// TrustedRoots returns the authorities whose certificates are accepted where they are verified;
-	// nil are the machine's.
+	// TLS returns the configuration of a client that shows servers the certificate with a name; ""
+	// shows none. It verifies nothing.
+	TLS func(certificate string) (*tls.Config, error)
+	// TrustedRoots returns the authorities whose certificates are accepted where they are verified.
 	TrustedRoots func() (*x509.CertPool, error)
+	// OnTLSFailed is called with the text of an alert if a destination that requires TLS cannot have
+	// it, and the administrator wants to know. It must not block.
+	OnTLSFailed func(text string)
 	// LoggedHeaders returns the names of the header fields that are logged with a delivery.
 	LoggedHeaders func() []string
 }
@@ -61,9 +68,11 @@ type Server struct {
 	flights      map[recipientKey]int // how many workers deal with a recipient
 	claimed      map[uint64]bool      // by MID; true: Enqueue was called meanwhile
 	connections  int
-	crowded      bool      // a destination waits because there are too many connections
-	idle         sync.Cond // a worker or a claim has ended, or deliveries were resumed
-	suspensions  uint64    // how often deliveries were suspended or resumed
+	// tlsConnections are those of connections that use TLS, or may yet do so.
+	tlsConnections int
+	crowded        bool      // a destination waits because there are too many connections
+	idle           sync.Cond // a worker or a claim has ended, or deliveries were resumed
+	suspensions    uint64    // how often deliveries were suspended or resumed
 }
 
 // A recipientKey names a recipient of the queue.
@@ -74,11 +83,12 @@ type recipientKey struct {
 
 // A destination holds the recipients and workers of one domain. Server.mu guards it.
 type destination struct {
-	domain  string
-	line    line
-	workers int
-	wake    chan struct{} // a worker with an open connection waits for messages
-	waiting int           // such workers
+	domain   string
+	internal bool // of the internal SMTP system
+	line     line
+	workers  int
+	wake     chan struct{} // a worker with an open connection waits for messages
+	waiting  int           // such workers
 
 	down     bool
 	known    bool      // it has been up or down
@@ -159,7 +169,7 @@ func (s *Server) enqueue(mid uint64) {
 	env, _ := s.o.Queue.Message(mid) // with mu held, so that no claim begins in the meantime
 	touched := map[*destination]bool{}
 	for _, r := range env.Recipients {
-		d := s.destination(destinationOf(r))
+		d := s.destination(&env, r)
 		if s.flights[recipientKey{mid, r.RID}] == 0 && !d.line.has(mid, r.RID) {
 			d.line.add(mid, r.RID, r.Next)
 		}
@@ -217,12 +227,28 @@ func destinationOf(r queue.Recipient) string {
 	return strings.ToLower(r.Address[strings.LastIndexByte(r.Address, '@')+1:])
 }
 
-// destination returns the destination of a domain. mu must be held.
-func (s *Server) destination(domain string) *destination {
-	d := s.destinations[domain]
+// key returns the key of a recipient's destination. Messages of the internal SMTP system have
+// destinations of their own, and so connections.
+func key(env *queue.Envelope, r queue.Recipient) string {
+	if _, internal := internalMail(env); internal {
+		return internalKey(destinationOf(r))
+	}
+	return destinationOf(r)
+}
+
+func internalKey(domain string) string { return internalPrefix + domain }
+
+// destination returns the destination of a recipient, which it makes if there is none. mu must be
+// held.
+func (s *Server) destination(env *queue.Envelope, r queue.Recipient) *destination {
+	k := key(env, r)
+	d := s.destinations[k]
 	if d == nil {
-		d = &destination{domain: domain, line: newLine(), wake: make(chan struct{}, 1)}
-		s.destinations[domain] = d
+		_, internal := internalMail(env)
+		d = &destination{
+			domain: destinationOf(r), internal: internal, line: newLine(), wake: make(chan struct{}, 1),
+		}
+		s.destinations[k] = d
 	}
 	return d
 }
@@ -264,6 +290,10 @@ func (s *Server) schedule(d *destination) {
 		s.crowded = true
 		return
 	}
+	if limits.TLS != TLSOff && s.tlsIsCrowded() {
+		s.crowded = true
+		return
+	}
 	d.workers++
 	s.connections++
 	w := &worker{server: s, d: d, ctx: s.ctx, limits: limits}
@@ -284,7 +314,11 @@ func (s *Server) forget(d *destination) {
 		})
 		return
 	}
-	delete(s.destinations, d.domain)
+	if d.internal {
+		delete(s.destinations, internalKey(d.domain))
+	} else {
+		delete(s.destinations, d.domain)
+	}
 }
 
 // unschedule stops the timer. mu must be held.
@@ -425,5 +459,8 @@ func (s *Server) setReachable(d *destination, up bool, profile Profile) {
 
 // profile returns the bounce profile of a message to a destination.
 func (s *Server) profile(env *queue.Envelope, limits Destination) Profile {
+	if _, internal := internalMail(env); internal {
+		return internalProfile()
+	}
 	return Profiles.Get(s.o.Committed()).Find(limits.BounceProfile, s.o.BounceProfile(env.Listener))
 }

@@ -6,7 +6,6 @@ import (
 	"net/netip"
 	"time"
 
-	"github.com/esasim/esasim/appliance/events"
 	"github.com/esasim/esasim/appliance/mail"
 	"github.com/esasim/esasim/appliance/mta/mailevents"
 )
@@ -24,6 +23,8 @@ type worker struct {
 	hosts []Host
 	next  int // index in hosts of the one to connect to next
 	conn  *connection
+
+	countedTLS bool // in Server.tlsConnections; Server.mu guards it
 }
 
 // A connection is one to a mail server.
@@ -39,6 +40,7 @@ type connection struct {
 // run delivers messages until none is due.
 func (w *worker) run() {
 	defer w.server.workerEnded(w.d)
+	defer w.leaveTLS()
 	defer w.hangUp()
 	for w.ctx.Err() == nil {
 		j, ok := w.server.take(w.d, w.limits)
@@ -95,6 +97,7 @@ func (w *worker) deliver(j job) bool {
 	if j = w.expire(j); len(j.rids) == 0 {
 		return true
 	}
+	w.tellAttempt(j)
 	if w.conn != nil && w.conn.sent >= w.limits.MaxMessages {
 		w.hangUp()
 		w.next = 0
@@ -150,6 +153,9 @@ func keys(left map[int]failure) (rids []int) {
 func (w *worker) connect(j job, left map[int]failure) (goOn, connected bool) {
 	s := w.server
 	w.limits = Destinations.Get(s.o.Committed()).Find(w.d.domain) // a commit may have changed them
+	if !w.enterTLS() {
+		return w.waitForTLS(j, left), false
+	}
 	if w.next == 0 || w.hosts == nil {
 		hosts, err := s.Hosts(w.ctx, w.d.domain)
 		if err != nil {
@@ -168,6 +174,7 @@ func (w *worker) connect(j job, left map[int]failure) (goOn, connected bool) {
 		if w.ctx.Err() != nil {
 			return false, false
 		}
+		w.tellFailure(&j.env, host.Addr, err, j.rids...)
 		var e *mail.Error
 		if errors.As(err, &e) && e.Reply.Code >= 400 {
 			f := replyFailure(e.Reply, true)
@@ -198,9 +205,10 @@ func (w *worker) withoutHosts(j job, err error) (goOn bool) {
 		return false
 	}
 	if errors.Is(err, errDiscardRoute) {
-		s.delete(w.ctx, j, w.d.domain, "route")
+		s.delete(w.ctx, j, w.d.domain, byRoute)
 		return true
 	}
+	w.tellFailure(&j.env, netip.AddrPort{}, err, j.rids...)
 	var e *lookupError
 	if errors.As(err, &e) && e.failure != nil {
 		for _, rid := range j.rids {
@@ -212,7 +220,7 @@ func (w *worker) withoutHosts(j job, err error) (goOn bool) {
 	if e != nil && e.route != "" {
 		event.Domain, event.Route = e.route, true
 	}
-	events.Publish(s.o.Events, 0, event)
+	w.publish(0, event)
 	s.setReachable(w.d, false, s.profile(&j.env, w.limits))
 	s.putBack(w.d, j.env.MID, j.rids, time.Time{})
 	return false
@@ -233,7 +241,7 @@ func (w *worker) open(host Host) (dcid uint64, err error) {
 		w.failed(conn, err)
 		return dcid, err
 	}
-	conn.opened = events.Publish(s.o.Events, 0, mailevents.DeliveryConnectionOpened{
+	conn.opened = w.publish(0, mailevents.DeliveryConnectionOpened{
 		DCID: dcid, Domain: w.d.domain, Local: local, Remote: host.Addr,
 	})
 	if _, err = c.Greeting(w.ctx); err == nil {
@@ -247,7 +255,7 @@ func (w *worker) open(host Host) (dcid uint64, err error) {
 			w.failed(conn, err)
 		}
 		c.Close()
-		events.Publish(s.o.Events, conn.opened, mailevents.DeliveryConnectionClosed{DCID: dcid})
+		w.publish(conn.opened, mailevents.DeliveryConnectionClosed{DCID: dcid})
 		return dcid, err
 	}
 	w.conn = conn
@@ -262,7 +270,7 @@ func (w *worker) failed(c *connection, err error) {
 		local = w.server.sourceAddr(c.host.Addr.Addr())
 	}
 	if w.ctx.Err() == nil {
-		events.Publish(w.server.o.Events, c.opened, mailevents.DeliveryConnectionFailed{
+		w.publish(c.opened, mailevents.DeliveryConnectionFailed{
 			DCID: c.dcid, Domain: w.d.domain, Local: local, Remote: c.host.Addr,
 			Details: errnoText(err), Reason: reasonText(err),
 		})
@@ -286,7 +294,7 @@ const quitTimeout = 10 * time.Second
 // drop closes the connection.
 func (w *worker) drop() {
 	w.conn.Close()
-	events.Publish(w.server.o.Events, w.conn.opened, mailevents.DeliveryConnectionClosed{DCID: w.conn.dcid})
+	w.publish(w.conn.opened, mailevents.DeliveryConnectionClosed{DCID: w.conn.dcid})
 	w.conn = nil
 }
 

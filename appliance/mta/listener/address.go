@@ -109,5 +109,13 @@ func printable(text string) string {
 // period returns what the client has done in the present hour. Server.mu must be held.
 func (s *session) period() *period {
 	length := clock.Mark(time.Duration(s.settings.CounterReset) * time.Second)
-	return s.server.clients.period(s.key(), s.server.o.Clock.Mark(), length)
+	return s.server.clients.hosts.get(s.key(), s.server.o.Clock.Mark(), length)
+}
+
+// senderPeriod returns what an envelope sender has done at the listener in its present interval.
+// Server.mu must be held.
+func (s *session) senderPeriod(from string) *period {
+	length := clock.Mark(time.Duration(s.limits.SenderInterval) * time.Minute)
+	key := senderKey{lower(s.conf.Name), lower(from)}
+	return s.server.clients.senders.get(key, s.server.o.Clock.Mark(), length)
 }

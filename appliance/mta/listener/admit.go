@@ -127,11 +127,19 @@ func family(a netip.Addr) int {
 
 // greet sends the banner.
 func (s *session) greet() {
-	lines := []string{s.hostname + " ESMTP"}
-	if s.limits.Banner != "" {
-		lines = append(lines, s.fill(s.limits.Banner))
+	lines := []string{strings.TrimPrefix(s.bannerHost()+" ESMTP", " ")}
+	if text := s.limits.Banner.Text; text != "" {
+		lines = append(lines, s.fill(text))
 	}
-	s.reply(220, lines...)
+	s.reply(s.limits.Banner.Code, lines...)
+}
+
+// bannerHost returns the host name for the banner.
+func (s *session) bannerHost() string {
+	if h := s.limits.BannerHost; h != nil {
+		return *h
+	}
+	return s.hostname
 }
 
 // standardRejection is the banner for clients that a policy rejects (mail.md 4.2).
@@ -141,15 +149,18 @@ const standardRejection = "Your access to this mail system has been rejected due
 
 // refuse sends the banner of a rejection, which is also the answer to all commands but QUIT.
 func (s *session) refuse() {
-	text := s.limits.RejectBanner
+	text := s.limits.Reject.Text
 	if text == "" {
 		text = standardRejection
 	}
-	s.reply(s.limits.RejectCode, s.hostname, s.fill(text))
+	s.reply(s.limits.Reject.Code, s.hostname, s.fill(text))
 }
 
-// fill replaces the variables in a banner (mail.md 3.1).
-func (s *session) fill(text string) string {
+// fill replaces the variables in a text of the policy (mail.md 3.1).
+func (s *session) fill(text string) string { return s.fillFor(text, "") }
+
+// fillFor is fill for an answer that is about an envelope sender.
+func (s *session) fillFor(text, from string) string {
 	or := func(value, otherwise string) string {
 		if value == "" {
 			return otherwise
@@ -157,6 +168,7 @@ func (s *session) fill(text string) string {
 		return value
 	}
 	return strings.NewReplacer(
+		"$EnvelopeSender", printable(from),
 		"$HATEntry", or(s.verdict.entry, "None"),
 		"$Hostname", or(s.host, "Unknown"),
 		"$RemoteIP", s.remote.Addr().String(),
@@ -167,26 +179,24 @@ func (s *session) fill(text string) string {
 
 // verifySender returns why mail of a sender's domain is not taken, and the answer to MAIL. reason is
 // "" if the domain can receive mail.
-func (s *session) verifySender(from string) (reason string, code int, answer string) {
+func (s *session) verifySender(from string) (reason string, answer Reply) {
 	if from == "" {
-		return "", 0, "" // the null sender has no domain
+		return "", answer // the null sender has no domain
 	}
 	_, domain, ok := cutAddress(from)
 	if !ok || domain == "" {
-		return "envelope sender domain missing", 553, "#5.5.4 Domain required for sender address"
+		return "envelope sender domain missing", s.limits.Malformed
 	}
 	if strings.HasPrefix(domain, "[") {
-		return "", 0, ""
+		return "", answer
 	}
 	switch err := s.canReceive(domain); {
 	case err == nil:
-		return "", 0, ""
+		return "", answer
 	case errors.Is(err, resolver.ErrNotFound):
-		return "envelope sender domain does not exist", 553,
-			"#5.1.8 Domain of sender address <" + from + "> does not exist"
+		return "envelope sender domain does not exist", s.limits.NoDomain
 	}
-	return "envelope sender domain could not be resolved", 451,
-		"#4.1.8 Domain of sender address <" + from + "> does not resolve"
+	return "envelope sender domain could not be resolved", s.limits.Unresolved
 }
 
 // canReceive returns nil if mail can be sent to a domain: one of its mail exchangers, or the domain

@@ -7,16 +7,18 @@ import (
 	"github.com/esasim/esasim/appliance/clock"
 )
 
-// maxClients is how many addresses are remembered for limits by the hour. Above it, the one whose
-// period began first is forgotten.
-const maxClients = 20_000
+// maxPeriods is how many addresses, and how many envelope senders, are remembered for limits by the
+// hour. Above it, the one whose period began first is forgotten.
+const maxPeriods = 20_000
 
-// clients counts connections and recipients by address. Its owner locks it.
+// clients counts connections, and recipients by address and by envelope sender. Its owner locks it.
 type clients struct {
-	open    int // connections, of all listeners
-	tls     int // of open, those with TLS
-	byHost  map[hostKey]int
-	periods map[hostKey]*period
+	open       int // connections, of all listeners
+	tls        int // of open, those with TLS
+	byListener map[string]int
+	byHost     map[hostKey]int
+	hosts      periods[hostKey]
+	senders    periods[senderKey]
 }
 
 // A hostKey is an address at a listener.
@@ -25,7 +27,11 @@ type hostKey struct {
 	addr     netip.Addr
 }
 
-// A period is what an address did since the beginning of its present hour.
+// A senderKey is an envelope sender at a listener.
+type senderKey struct{ listener, from string }
+
+// A period is what an address, or an envelope sender, did since the beginning of its present hour or
+// interval.
 type period struct {
 	since    clock.Mark
 	accepted int // recipients
@@ -33,7 +39,10 @@ type period struct {
 }
 
 func newClients() clients {
-	return clients{byHost: map[hostKey]int{}, periods: map[hostKey]*period{}}
+	return clients{
+		byListener: map[string]int{}, byHost: map[hostKey]int{},
+		hosts: periods[hostKey]{}, senders: periods[senderKey]{},
+	}
 }
 
 // enter counts a connection, or returns the answer for one too many.
@@ -41,10 +50,13 @@ func (c *clients) enter(s *session, limits Limits, e Effective) (answer string) 
 	switch {
 	case c.open >= limits.Connections:
 		return "#4.4.5 Too many connections to this host"
+	case s.conf.MaxConnections > 0 && c.byListener[s.key().listener] >= s.conf.MaxConnections:
+		return "#4.4.5 Too many connections to this listener"
 	case c.byHost[s.key()] >= e.MaxConnections:
 		return "#4.4.5 Too many connections from your host"
 	}
 	c.open++
+	c.byListener[s.key().listener]++
 	c.byHost[s.key()]++
 	s.counted = true
 	return ""
@@ -71,34 +83,42 @@ func (c *clients) leave(s *session) {
 	}
 	s.counted = false
 	c.open--
+	if name := s.key().listener; c.byListener[name] > 1 {
+		c.byListener[name]--
+	} else {
+		delete(c.byListener, name)
+	}
 	if c.byHost[s.key()]--; c.byHost[s.key()] <= 0 {
 		delete(c.byHost, s.key())
 	}
 }
 
-// period returns the present period of an address.
-func (c *clients) period(k hostKey, now clock.Mark, length clock.Mark) *period {
-	p := c.periods[k]
+// periods are the present periods of addresses or senders.
+type periods[K comparable] map[K]*period
+
+// get returns the present period of k.
+func (m periods[K]) get(k K, now, length clock.Mark) *period {
+	p := m[k]
 	if p != nil && now-p.since < length {
 		return p
 	}
-	if p == nil && len(c.periods) >= maxClients {
-		c.forgetOldest()
+	if p == nil && len(m) >= maxPeriods {
+		m.forgetOldest()
 	}
 	p = &period{since: now}
-	c.periods[k] = p
+	m[k] = p
 	return p
 }
 
-func (c *clients) forgetOldest() {
-	var oldest hostKey
+func (m periods[K]) forgetOldest() {
+	var oldest K
 	first := true
-	for k, p := range c.periods {
-		if first || p.since < c.periods[oldest].since {
+	for k, p := range m {
+		if first || p.since < m[oldest].since {
 			oldest, first = k, false
 		}
 	}
-	delete(c.periods, oldest)
+	delete(m, oldest)
 }
 
 func lower(s string) string { return strings.ToLower(s) }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/esasim/esasim/appliance/events"
 	"github.com/esasim/esasim/appliance/mta/mailevents"
+	"github.com/esasim/esasim/appliance/mta/queue"
 )
 
 // errQuit ends a session whose client has said QUIT.
@@ -145,9 +146,9 @@ func (s *session) mail(rest string) error {
 		return nil
 	}
 	if s.limits.VerifySender {
-		if reason, code, answer := s.verifySender(from); reason != "" {
+		if reason, answer := s.verifySender(from); reason != "" {
 			publish(s, mailevents.SenderRejected{ICID: s.icid, From: from, Reason: reason})
-			s.reply(code, answer)
+			s.reply(answer.Code, s.fillFor(answer.Text, from))
 			return nil
 		}
 	}
@@ -218,18 +219,20 @@ func (s *session) rcpt(rest string) error {
 	if !accepted {
 		return s.rejectRecipient(to, entry)
 	}
-	if len(s.message.recipients) >= s.limits.MaxRecipients {
+	recipients, expanded := s.server.tables(s.server.o.Committed()).aliases.expand(to)
+	if s.message.accepted >= s.limits.MaxRecipients ||
+		len(s.message.recipients)+len(recipients) > queue.MaxRecipients {
 		s.reply(452, "#4.5.3 Too many recipients")
 		return nil
 	}
-	if !entry.Bypass && !s.countRecipient() {
-		s.publishRejected(to, "Receiving Control")
-		s.reply(452, "Too many recipients received this hour")
-		return nil
+	if !entry.Bypass {
+		if refusal := s.countRecipient(); refusal != nil {
+			s.publishRejected(to, "Receiving Control")
+			s.reply(refusal.Code, s.fillFor(refusal.Text, s.message.from))
+			return nil
+		}
 	}
-	rid := len(s.message.recipients)
-	s.message.recipients = append(s.message.recipients, to)
-	publish(s, mailevents.RecipientAccepted{MID: s.message.mid, ICID: s.icid, RID: rid, To: to})
+	s.addRecipients(to, recipients, expanded)
 	if entry.Code != 0 && entry.Code/100 == 2 {
 		s.reply(entry.Code, entry.Reply)
 		return nil
@@ -238,13 +241,49 @@ func (s *session) rcpt(rest string) error {
 	return nil
 }
 
+// addRecipients adds what a recipient stands for to the message. expanded says that the alias table
+// has changed it: what is a recipient of the message already is not added again.
+func (s *session) addRecipients(to string, recipients []string, expanded bool) {
+	t := s.message
+	t.accepted++
+	if expanded {
+		publish(s, mailevents.RecipientExpanded{MID: t.mid, ICID: s.icid, To: to, Into: recipients})
+	}
+	for _, r := range recipients {
+		if known := t.know(r, expanded); known && expanded {
+			continue
+		}
+		rid := len(t.recipients)
+		t.recipients = append(t.recipients, r)
+		publish(s, mailevents.RecipientAccepted{MID: t.mid, ICID: s.icid, RID: rid, To: r})
+	}
+}
+
+// know reports whether the message has a recipient, and remembers it. Until remember is set, which
+// few messages need, it does neither.
+func (t *transaction) know(recipient string, remember bool) (known bool) {
+	if t.known == nil && remember {
+		t.known = map[string]bool{}
+		for _, r := range t.recipients {
+			t.known[strings.ToLower(r)] = true
+		}
+	}
+	if t.known == nil {
+		return false
+	}
+	key := strings.ToLower(recipient)
+	known = t.known[key]
+	t.known[key] = true
+	return known
+}
+
 // judgeRecipient returns what the recipient access table says about a recipient. Mail that is
 // relayed, and that of private listeners, may go to anybody.
 func (s *session) judgeRecipient(to string) (e RecipientEntry, accepted bool) {
 	if s.conf.Type == Private || s.verdict.policy.Action == Relay || s.user != "" {
 		return RecipientEntry{}, true
 	}
-	return s.conf.Recipients.accepts(to)
+	return s.conf.Recipients.accepts(to, s.server.tables(s.server.o.Committed()).known[lower(s.conf.Name)])
 }
 
 // rejectRecipient answers RCPT for a recipient that the table refuses, and ends the session of a
@@ -257,7 +296,9 @@ func (s *session) rejectRecipient(to string, e RecipientEntry) error {
 			ICID: s.icid, Listener: s.conf.Name, Remote: s.remote.Addr(), Host: s.host,
 			Verified: s.verified, Limit: limit, Group: s.verdict.group, From: s.message.from, To: to,
 		})
-		s.reply(421, "Too many invalid recipients, disconnecting")
+		s.server.o.OnHarvest("Potential Directory Harvest Attack detected.  " +
+			"See the system mail logs for more information about this attack.")
+		s.reply(s.limits.Invalid.Code, s.fillFor(s.limits.Invalid.Text, s.message.from))
 		return errRefused
 	}
 	code, text := 550, "#5.1.0 Address rejected."
@@ -272,17 +313,34 @@ func (s *session) publishRejected(to, by string) {
 	publish(s, mailevents.RecipientRejected{MID: s.message.mid, ICID: s.icid, To: to, By: by})
 }
 
-// countRecipient counts a recipient of the client in the present hour. It reports whether the limit
-// allows it.
-func (s *session) countRecipient() bool {
+// countRecipient counts a recipient of the client and of the envelope sender. If a limit does not
+// allow it, it returns the answer. When a sender reaches its limit, the administrator is told once.
+func (s *session) countRecipient() *Reply {
+	from := s.message.from
 	s.server.mu.Lock()
-	defer s.server.mu.Unlock()
 	p := s.period()
-	if limit := s.limits.MaxRecipientsPerHour; limit >= 0 && p.accepted >= limit {
-		return false
+	host, sender := s.limits.MaxRecipientsPerHour, s.limits.MaxRecipientsPerSender
+	if host >= 0 && p.accepted >= host {
+		s.server.mu.Unlock()
+		return &s.limits.PerHour
+	}
+	if sender >= 0 && from != "" {
+		q := s.senderPeriod(from)
+		if q.accepted >= sender {
+			told := q.refused > 0
+			q.refused++
+			s.server.mu.Unlock()
+			if !told {
+				s.server.o.OnRateLimited("System is rate limiting Envelope Sender <" + printable(from) +
+					"> due to high volume of messages")
+			}
+			return &s.limits.PerSender
+		}
+		q.accepted++
 	}
 	p.accepted++
-	return true
+	s.server.mu.Unlock()
+	return nil
 }
 
 // countRefused counts a refused recipient, and returns how many there were in the present hour.

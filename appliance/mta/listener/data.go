@@ -9,6 +9,7 @@ import (
 	"github.com/esasim/esasim/appliance/events"
 	"github.com/esasim/esasim/appliance/mta/mailevents"
 	"github.com/esasim/esasim/appliance/mta/queue"
+	"github.com/esasim/esasim/appliance/tlsconfig"
 )
 
 // data answers DATA and takes the message.
@@ -17,7 +18,7 @@ func (s *session) data() error {
 	case s.message == nil:
 		s.reply(503, "#5.5.1 MAIL first")
 		return nil
-	case len(s.message.recipients) == 0:
+	case s.message.accepted == 0:
 		s.reply(503, "#5.5.1 RCPT first")
 		return nil
 	}
@@ -56,9 +57,9 @@ func (s *session) store(in *queue.Incoming, w *bodyWriter) error {
 	publish(s, mailevents.MessageRead{
 		MID: t.mid, MessageID: w.header.messageID, Subject: w.header.subject,
 	})
-	if s.conf.Type == BlackHole {
+	if why := s.dropReason(); why != "" {
 		s.message = nil
-		s.drop(t)
+		s.drop(t, why)
 		s.reply(250, "ok:  Message "+strconv.FormatUint(t.mid, 10)+" accepted")
 		return nil
 	}
@@ -82,12 +83,22 @@ func (s *session) store(in *queue.Incoming, w *bodyWriter) error {
 	return nil
 }
 
-// drop ends a message that a black hole has swallowed.
-func (s *session) drop(t *transaction) {
+// dropReason returns why the present message is accepted and dropped, "" if it is not. The texts are
+// not public.
+func (s *session) dropReason() string {
+	switch {
+	case s.conf.Type == BlackHole:
+		return "Dropped by black hole listener"
+	case len(s.message.recipients) == 0:
+		return "Dropped by alias table"
+	}
+	return ""
+}
+
+// drop ends a message that was accepted and is not queued.
+func (s *session) drop(t *transaction, why string) {
 	for _, e := range []events.Fields{
-		mailevents.MessageAborted{
-			MID: t.mid, Reason: "Dropped by black hole listener", Recipients: len(t.recipients),
-		},
+		mailevents.MessageAborted{MID: t.mid, Reason: why, Recipients: t.accepted},
 		mailevents.MessageFinished{MID: t.mid},
 	} {
 		events.Publish(s.server.o.Events, t.event, e)
@@ -222,7 +233,9 @@ func (w *bodyWriter) endHeader() {
 		w.header.messageID = w.session.newMessageID()
 		w.put([]byte("Message-Id: " + w.header.messageID + "\r\n"))
 	}
-	w.put([]byte(w.session.receivedField()))
+	if !w.session.conf.OmitReceived {
+		w.put([]byte(w.session.receivedField()))
+	}
 	w.put(w.header.text)
 	w.put([]byte("\r\n"))
 	w.header.text = nil
@@ -267,7 +280,7 @@ func (s *session) receivedField() string {
 		with = "ESMTP"
 	}
 	if s.tls != nil {
-		with += "/TLS/" + mailevents.TLSCipher(s.tls.ConnectionState().CipherSuite)
+		with += "/TLS/" + tlsconfig.CipherName(s.tls.ConnectionState().CipherSuite)
 	}
 	now := s.server.o.Clock.Now().In(s.server.o.Zone())
 	return fmt.Sprintf("Received: from %s%s ([%v])\r\n  by %s with %s; %s\r\n", name, helo,

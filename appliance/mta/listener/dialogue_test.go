@@ -431,10 +431,16 @@ func TestLimits(t *testing.T) {
 		c.say("HELO x", "250 esa.example.com")
 		c.say("MAIL FROM:<a@b>", "250 sender <a@b> ok")
 		c.say("RCPT TO:<1@x.example>", "550 #5.1.0 Address rejected.")
-		c.say("RCPT TO:<2@x.example>", "421 Too many invalid recipients, disconnecting")
+		c.say("RCPT TO:<2@x.example>", "550 Too many invalid recipients")
 		c.closed()
 		if !strings.Contains(b.log(), "LDAP: Dropping connection due to potential Directory Harvest Attack from host=('192.0.2.9', None), dhap_limit=1, sender_group=UNKNOWNLIST, listener=IncomingMail, reverse_dns=('192.0.2.9', None, 0), sender=a@b, rcpt=2@x.example") {
 			t.Errorf("the mail log has\n%s", b.log())
+		}
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		const alert = "Potential Directory Harvest Attack detected.  See the system mail logs for more information about this attack."
+		if len(b.alerts) != 1 || b.alerts[0] != alert {
+			t.Errorf("the alerts are %q", b.alerts)
 		}
 	})
 	t.Run("resources", func(t *testing.T) {

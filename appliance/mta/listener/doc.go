@@ -9,7 +9,10 @@
 //   - The host access table (HAT) says by a client's address what happens to its connection. It is
 //     a list of sender groups, of which the first with a matching entry counts; each has a mail flow
 //     policy: an action and limits.
+//     An entry outside a group has one host.
 //   - The recipient access table (RAT) says which recipients a public listener accepts.
+//   - The alias table replaces accepted recipients by others, at any listener. It has global aliases
+//     and those of domains; the domains that a list of aliases is for are its context.
 //   - The reputation is a score from -10 to 10 that a DNS service gives an address.
 //
 // # How it is used
@@ -40,6 +43,12 @@
 //
 // SenderBase is asked with one DNS query for each connection. The form of that query is not public;
 // ours is ReputationZone's.
+//
+// The alias table is applied when RCPT is accepted, so each recipient that an alias stands for has
+// an RID, a line in the log and a fate of its own. An alias is not applied to its own targets; other
+// loops are refused when the table is committed. A recipient that is mapped to /dev/null is accepted
+// and not queued; a message that has no other one counts as dropped. No log line of the appliance
+// about aliases is public: ours has the form of the one about refused recipients.
 //
 // Time limits run on the appliance's clock; when one ends, the session's read is interrupted.
 //

@@ -17,13 +17,14 @@ type HostTable struct {
 	Default  Parameters    `xml:"default_parameters"`
 	Policies []Policy      `xml:"policies>policy"`
 	Groups   []SenderGroup `xml:"sender_groups>sender_group"` // the first match counts
-	Last     string        `xml:"last_policy"`                // for all other hosts
+	Last     string        `xml:"last_policy"`                // for all other hosts; as SenderGroup.Policy
 }
 
-// A SenderGroup is a set of hosts with a policy.
+// A SenderGroup is a set of hosts with a policy. One without a name has a single host: it is a plain
+// entry of the table.
 type SenderGroup struct {
 	Name    string  `xml:"group_name"`
-	Policy  string  `xml:"policy"`
+	Policy  string  `xml:"policy"` // its name, or an action
 	Comment string  `xml:"comment,omitempty"`
 	Entries []Entry `xml:"hosts>host"`
 }
@@ -36,13 +37,34 @@ type Entry struct {
 	Comment string `xml:"comment,attr,omitempty"`
 }
 
-// policy returns the policy of that name.
+// Label returns the group's name, or, if it has none, its host.
+func (g SenderGroup) Label() string {
+	if g.Name == "" && len(g.Entries) > 0 {
+		return g.Entries[0].Host
+	}
+	return g.Name
+}
+
+// policy returns the policy of that name, or, for the name of an action, one that has only this
+// action.
 func (t HostTable) policy(name string) (p Policy, ok bool) {
 	i := slices.IndexFunc(t.Policies, func(p Policy) bool { return strings.EqualFold(p.Name, name) })
-	if i < 0 {
-		return p, false
+	if i >= 0 {
+		return t.Policies[i], true
 	}
-	return t.Policies[i], true
+	if a := Action(strings.ToUpper(name)); a.known() {
+		return Policy{Action: a}, true
+	}
+	return p, false
+}
+
+// known reports whether there is such an action.
+func (a Action) known() bool {
+	switch a {
+	case Accept, Relay, Reject, TCPRefuse, Continue:
+		return true
+	}
+	return false
 }
 
 // Effective returns the parameters that hold under a policy.
@@ -54,12 +76,16 @@ func (t HostTable) check() error {
 	if err := t.Default.check(); err != nil {
 		return err
 	}
+	policies := map[string]bool{}
 	for _, p := range t.Policies {
-		switch p.Action {
-		case Accept, Relay, Reject, TCPRefuse, Continue:
-		default:
+		key := strings.ToLower(p.Name)
+		switch {
+		case CheckName(p.Name) != nil || policies[key] || Action(strings.ToUpper(p.Name)).known():
+			return refusal.Newf("Every policy needs a name of its own, unlike %q.", p.Name)
+		case !p.Action.known():
 			return refusal.Newf("The policy %s has the unknown action %q.", p.Name, p.Action)
 		}
+		policies[key] = true
 		if err := p.Parameters.check(); err != nil {
 			return refusal.Because(err, "The policy %s: %v", p.Name, err)
 		}
@@ -69,19 +95,27 @@ func (t HostTable) check() error {
 	}
 	names := map[string]bool{}
 	for _, g := range t.Groups {
-		key := strings.ToLower(g.Name)
-		if g.Name == "" || names[key] {
-			return refusal.Newf("Every sender group needs a name of its own, unlike %q.", g.Name)
+		key := strings.ToLower(g.Label())
+		switch {
+		case g.Name == "" && len(g.Entries) != 1:
+			return refusal.New("A sender group without a name must have one host.")
+		case g.Name != "" && CheckName(g.Name) != nil || names[key] || key == "all":
+			return refusal.Newf("Every sender group needs a name of its own, unlike %q.", g.Label())
 		}
 		names[key] = true
 		if _, ok := t.policy(g.Policy); !ok {
 			return refusal.Newf("The sender group %s has the policy %q, which does not exist.",
-				g.Name, g.Policy)
+				g.Label(), g.Policy)
 		}
+		comments := g.Comment
 		for _, e := range g.Entries {
 			if _, err := parseEntry(e.Host); err != nil {
 				return err
 			}
+			comments += e.Comment
+		}
+		if strings.ContainsFunc(comments, func(r rune) bool { return r < ' ' }) {
+			return refusal.Newf("A comment of the sender group %s has more than one line.", g.Label())
 		}
 	}
 	return nil

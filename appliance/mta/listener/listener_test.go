@@ -86,12 +86,14 @@ type fixture struct {
 	t        testing.TB
 	clock    *clock.Fake
 	queue    *queue.Queue
+	store    *config.Store
 	dns      *fakeDNS
 	listener *pipeListener
 	low      bool // resources
 
-	mu    sync.Mutex
-	lines []string // of the mail log
+	mu     sync.Mutex
+	lines  []string // of the mail log
+	alerts []string
 }
 
 // newFixture starts a Server with one public listener for example.com, changed by edit.
@@ -120,6 +122,7 @@ func newFixture(t testing.TB, edit func(*Settings)) *fixture {
 	if err != nil {
 		t.Fatal(err)
 	}
+	b.store = store
 	stream := events.NewStream(b.clock)
 	w := maillog.New(maillog.Options{
 		Version: version, Zone: func() *time.Location { return time.UTC },
@@ -137,11 +140,12 @@ func newFixture(t testing.TB, edit func(*Settings)) *fixture {
 		Hostname:  func() string { return "appliance.example.com" },
 		Zone:      func() *time.Location { return time.FixedZone("PDT", -7*3600) },
 		Clock:     b.clock, Resolver: b.dns, Queue: b.queue, Events: stream,
-		HexDigits:    func() string { return "573856" },
-		Certificate:  func() (*tls.Certificate, error) { return nil, errors.New("none") },
-		Authenticate: func(_ context.Context, user, pass string) bool { return user == "joe" && pass == "secret" },
-		Accepted:     func(queue.Envelope) {},
-		ResourcesLow: func() bool { return b.low },
+		HexDigits:     func() string { return "573856" },
+		TLS:           func(string) (*tls.Config, error) { return nil, errors.New("none") },
+		Authenticate:  func(_ context.Context, user, pass string) bool { return user == "joe" && pass == "secret" },
+		Accepted:      func(queue.Envelope) {},
+		ResourcesLow:  func() bool { return b.low },
+		OnRateLimited: b.alert, OnHarvest: b.alert,
 	})
 	if err := b.Start(t.Context()); err != nil {
 		t.Fatal(err)
@@ -156,6 +160,12 @@ func newFixture(t testing.TB, edit func(*Settings)) *fixture {
 		}
 	})
 	return b
+}
+
+func (b *fixture) alert(text string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.alerts = append(b.alerts, text)
 }
 
 // log returns the lines of the mail log so far.

@@ -1,6 +1,8 @@
 package listener
 
 import (
+	"strings"
+
 	"github.com/esasim/esasim/appliance/mta/mailevents"
 	"github.com/esasim/esasim/appliance/product"
 	"github.com/esasim/esasim/appliance/refusal"
@@ -37,44 +39,95 @@ const (
 )
 
 // Parameters are the settings of a mail flow policy that may be set or left to the default. The
-// names in XML are those of the table's printed form (mail.md 3.1).
+// names in XML are those of the table's text form (hattext.go).
 type Parameters struct {
-	MaxMessageSize       *int64   `xml:"max_message_size,omitempty"` // bytes
-	MaxConnections       *int     `xml:"max_concurrency,omitempty"`  // of one address
-	MaxMessages          *int     `xml:"max_msgs_per_session,omitempty"`
-	MaxRecipients        *int     `xml:"max_rcpts_per_msg,omitempty"`
-	MaxRecipientsPerHour *int     `xml:"max_rcpts_per_hour,omitempty"` // of one address; -1: no limit
-	MaxInvalidPerHour    *int     `xml:"dhap_limit,omitempty"`         // refused recipients; 0: no limit
-	TLS                  *TLSMode `xml:"tls,omitempty"`
-	Auth                 *TLSMode `xml:"smtp_auth,omitempty"`
-	AuthNeedsTLS         *bool    `xml:"require_tls_to_offer_auth,omitempty"`
-	VerifySender         *bool    `xml:"env_sender_verify,omitempty"` // by DNS
-	Banner               *string  `xml:"banner,omitempty"`
-	RejectCode           *int     `xml:"reject_code,omitempty"`
-	RejectBanner         *string  `xml:"reject_banner,omitempty"`
+	MaxMessageSize *int64 `xml:"max_message_size,omitempty"` // bytes
+	MaxConnections *int   `xml:"max_concurrency,omitempty"`  // of one address
+	MaxMessages    *int   `xml:"max_msgs_per_session,omitempty"`
+	MaxRecipients  *int   `xml:"max_rcpts_per_msg,omitempty"`
+
+	// Recipients of one address in an hour; -1: no limit. The answer to one too many has a code and a
+	// text.
+	MaxRecipientsPerHour *int    `xml:"max_rcpts_per_hour,omitempty"`
+	PerHourCode          *int    `xml:"max_rcpts_per_hour_code,omitempty"`
+	PerHourText          *string `xml:"max_rcpts_per_hour_text,omitempty"`
+	// Recipients of one envelope sender within SenderInterval minutes; -1: no limit.
+	MaxRecipientsPerSender *int    `xml:"max_rcpts_per_sender,omitempty"`
+	SenderInterval         *int    `xml:"sender_interval,omitempty"`
+	PerSenderCode          *int    `xml:"max_rcpts_per_sender_code,omitempty"`
+	PerSenderText          *string `xml:"max_rcpts_per_sender_text,omitempty"`
+	// Refused recipients of one address in an hour; 0: no limit. The code and the text are those of
+	// the last answer before the connection is dropped.
+	MaxInvalidPerHour *int    `xml:"dhap_limit,omitempty"`
+	InvalidCode       *int    `xml:"dhap_code,omitempty"`
+	InvalidText       *string `xml:"dhap_text,omitempty"`
+
+	TLS          *TLSMode `xml:"tls,omitempty"`
+	Auth         *TLSMode `xml:"smtp_auth,omitempty"`
+	AuthNeedsTLS *bool    `xml:"require_tls_to_offer_auth,omitempty"`
+
+	// Verification of the envelope sender by DNS, and the answers to senders without a domain, with a
+	// domain that does not exist, and with one that DNS does not answer for.
+	VerifySender   *bool   `xml:"env_sender_verify,omitempty"`
+	MalformedCode  *int    `xml:"env_sender_malformed_code,omitempty"`
+	MalformedText  *string `xml:"env_sender_malformed_text,omitempty"`
+	NoDomainCode   *int    `xml:"env_sender_nxdomain_code,omitempty"`
+	NoDomainText   *string `xml:"env_sender_nxdomain_text,omitempty"`
+	UnresolvedCode *int    `xml:"env_sender_unresolved_code,omitempty"`
+	UnresolvedText *string `xml:"env_sender_unresolved_text,omitempty"`
+
+	BannerCode *int    `xml:"banner_code,omitempty"`
+	Banner     *string `xml:"banner,omitempty"`
+	// BannerHost replaces the host name in the banner; "" leaves it out.
+	BannerHost   *string `xml:"banner_host,omitempty"`
+	RejectCode   *int    `xml:"reject_code,omitempty"`
+	RejectBanner *string `xml:"reject_banner,omitempty"`
 }
 
 // Effective are the parameters that hold for a connection.
 type Effective struct {
-	MaxMessageSize       int64
-	MaxConnections       int
-	MaxMessages          int
-	MaxRecipients        int
-	MaxRecipientsPerHour int
-	MaxInvalidPerHour    int
-	TLS, Auth            TLSMode
-	AuthNeedsTLS         bool
-	VerifySender         bool
-	Banner               string // "": the standard one
-	RejectCode           int
-	RejectBanner         string // "": the standard one
+	MaxMessageSize         int64
+	MaxConnections         int
+	MaxMessages            int
+	MaxRecipients          int
+	MaxRecipientsPerHour   int
+	PerHour                Reply
+	MaxRecipientsPerSender int
+	SenderInterval         int // minutes
+	PerSender              Reply
+	MaxInvalidPerHour      int
+	Invalid                Reply
+	TLS, Auth              TLSMode
+	AuthNeedsTLS           bool
+	VerifySender           bool
+	Malformed              Reply
+	NoDomain               Reply
+	Unresolved             Reply
+	Banner                 Reply   // without a text: the standard one
+	BannerHost             *string // nil: that of the IP interface
+	Reject                 Reply   // without a text: the standard one
 }
 
-// builtIn are the parameters for which neither the policy nor the table has a value.
+// A Reply is an answer of one line to a client.
+type Reply struct {
+	Code int
+	Text string
+}
+
+// builtIn are the parameters for which neither the policy nor the table has a value. The texts for
+// too many recipients of a sender and for invalid recipients are those of the page of the guides.
 func builtIn() Effective {
 	return Effective{
 		MaxMessageSize: 10 << 20, MaxConnections: 10, MaxMessages: 10, MaxRecipients: 50,
-		MaxRecipientsPerHour: -1, MaxInvalidPerHour: 25, TLS: Off, Auth: Off, RejectCode: 554,
+		MaxRecipientsPerHour: -1, PerHour: Reply{452, "Too many recipients received this hour"},
+		MaxRecipientsPerSender: -1, SenderInterval: 60,
+		PerSender:         Reply{452, "Too many recipients received from the sender"},
+		MaxInvalidPerHour: 25, Invalid: Reply{550, "Too many invalid recipients"},
+		TLS: Off, Auth: Off,
+		Malformed:  Reply{553, "#5.5.4 Domain required for sender address"},
+		NoDomain:   Reply{553, "#5.1.8 Domain of sender address <$EnvelopeSender> does not exist"},
+		Unresolved: Reply{451, "#4.1.8 Domain of sender address <$EnvelopeSender> does not resolve"},
+		Banner:     Reply{Code: 220}, Reject: Reply{Code: 554},
 	}
 }
 
@@ -85,14 +138,33 @@ func (e Effective) with(p Parameters) Effective {
 	set(&e.MaxMessages, p.MaxMessages)
 	set(&e.MaxRecipients, p.MaxRecipients)
 	set(&e.MaxRecipientsPerHour, p.MaxRecipientsPerHour)
+	set(&e.MaxRecipientsPerSender, p.MaxRecipientsPerSender)
+	set(&e.SenderInterval, p.SenderInterval)
 	set(&e.MaxInvalidPerHour, p.MaxInvalidPerHour)
 	set(&e.TLS, p.TLS)
 	set(&e.Auth, p.Auth)
 	set(&e.AuthNeedsTLS, p.AuthNeedsTLS)
 	set(&e.VerifySender, p.VerifySender)
-	set(&e.Banner, p.Banner)
-	set(&e.RejectCode, p.RejectCode)
-	set(&e.RejectBanner, p.RejectBanner)
+	for _, r := range []struct {
+		to   *Reply
+		code *int
+		text *string
+	}{
+		{&e.PerHour, p.PerHourCode, p.PerHourText},
+		{&e.PerSender, p.PerSenderCode, p.PerSenderText},
+		{&e.Invalid, p.InvalidCode, p.InvalidText},
+		{&e.Malformed, p.MalformedCode, p.MalformedText},
+		{&e.NoDomain, p.NoDomainCode, p.NoDomainText},
+		{&e.Unresolved, p.UnresolvedCode, p.UnresolvedText},
+		{&e.Banner, p.BannerCode, p.Banner},
+		{&e.Reject, p.RejectCode, p.RejectBanner},
+	} {
+		set(&r.to.Code, r.code)
+		set(&r.to.Text, r.text)
+	}
+	if p.BannerHost != nil {
+		e.BannerHost = p.BannerHost
+	}
 	return e
 }
 
@@ -111,12 +183,43 @@ func (p Parameters) check() error {
 		return refusal.New("The maximum message size must be at least one byte.")
 	case e.MaxConnections < 1 || e.MaxMessages < 1 || e.MaxRecipients < 1:
 		return refusal.New("The limits of connections, messages and recipients must be at least 1.")
-	case e.MaxRecipientsPerHour < -1 || e.MaxInvalidPerHour < 0:
-		return refusal.New("The limits of recipients per hour must not be negative.")
+	case e.MaxRecipientsPerHour < -1 || e.MaxRecipientsPerSender < -1 || e.MaxInvalidPerHour < 0:
+		return refusal.New("The limits of recipients must not be negative.")
+	case e.SenderInterval < 1 || e.SenderInterval > 1440:
+		return refusal.New("The interval for recipients of an envelope sender must be 1 to 1440 minutes.")
 	case !mode(e.TLS) || !mode(e.Auth):
 		return refusal.New("TLS and SMTP authentication must be off, preferred or required.")
-	case e.RejectCode < 500 || e.RejectCode > 599:
+	case e.Banner.Code < 200 || e.Banner.Code > 299:
+		return refusal.New("The code of a banner must be from 200 to 299.")
+	case e.Reject.Code < 500 || e.Reject.Code > 599:
 		return refusal.New("The code of a rejection must be from 500 to 599.")
+	case e.BannerHost != nil && *e.BannerHost != "" && !domainName.MatchString(*e.BannerHost):
+		return refusal.Newf("%q is no host name for a banner.", *e.BannerHost)
+	}
+	for _, r := range []Reply{e.PerHour, e.PerSender, e.Invalid, e.Malformed, e.NoDomain, e.Unresolved} {
+		if r.Code < 400 || r.Code > 599 {
+			return refusal.Newf("The code of %q must be from 400 to 599.", r.Text)
+		}
+		if err := CheckReply(r.Text); err != nil {
+			return err
+		}
+	}
+	for _, text := range []string{e.Banner.Text, e.Reject.Text} {
+		if text == "" {
+			continue
+		}
+		if err := CheckReply(text); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// CheckReply returns a refusal if s cannot be one line of an SMTP answer.
+func CheckReply(s string) error {
+	odd := func(r rune) bool { return r < ' ' || r > '~' }
+	if s == "" || len(s) > 400 || strings.ContainsFunc(s, odd) {
+		return refusal.New("The value must be 1 to 400 characters of ASCII.")
 	}
 	return nil
 }

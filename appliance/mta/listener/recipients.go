@@ -40,6 +40,30 @@ func (t RecipientTable) check() error {
 			return refusal.Newf("There are two entries for %s.", e.Address)
 		case e.Code != 0 && (e.Code < 200 || e.Code > 599):
 			return refusal.Newf("The reply code of %s must be from 200 to 599.", e.Address)
+		case e.Code != 0 && CheckReply(e.Reply) != nil:
+			return refusal.Newf("The reply to %s must be 1 to 400 characters of ASCII.", e.Address)
+		}
+		seen[key] = true
+	}
+	return t.checkKnown()
+}
+
+// maxKnown bounds the list of addresses that exist.
+const maxKnown = 20_000
+
+func (t RecipientTable) checkKnown() error {
+	if len(t.Known) > maxKnown {
+		return refusal.Newf("There are too many valid recipients: at most %d are possible.", maxKnown)
+	}
+	seen := map[string]bool{}
+	for _, a := range t.Known {
+		key := strings.ToLower(a)
+		_, domain, full := cutAddress(a)
+		switch {
+		case !full || domain == "" || !validAddress(a) || len(a) > maxAddress:
+			return refusal.Newf("%q is no address: expected user@domain.", a)
+		case seen[key]:
+			return refusal.Newf("The address %s is in the list already.", a)
 		}
 		seen[key] = true
 	}
@@ -70,21 +94,12 @@ func (t RecipientTable) Find(address string) (e RecipientEntry, ok bool) {
 	return e, false
 }
 
-// accepts returns the entry for a recipient, and whether mail for it is taken.
-func (t RecipientTable) accepts(address string) (e RecipientEntry, ok bool) {
+// accepts returns the entry for a recipient, and whether mail for it is taken. known has the
+// addresses that exist, in lower case; nil: all that the table accepts do.
+func (t RecipientTable) accepts(address string, known map[string]bool) (e RecipientEntry, ok bool) {
 	e, found := t.Find(address)
-	if !found || e.Reject {
-		return e, false
-	}
-	if len(t.Known) == 0 {
-		return e, true
-	}
-	for _, known := range t.Known {
-		if strings.EqualFold(known, address) {
-			return e, true
-		}
-	}
-	return e, false
+	ok = found && !e.Reject && (known == nil || known[strings.ToLower(address)])
+	return e, ok
 }
 
 // cutAddress divides an address at its last @.

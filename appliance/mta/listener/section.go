@@ -9,6 +9,7 @@ import (
 	"github.com/esasim/esasim/appliance/netconfig"
 	"github.com/esasim/esasim/appliance/product"
 	"github.com/esasim/esasim/appliance/refusal"
+	"github.com/esasim/esasim/appliance/tlsconfig"
 )
 
 // Section is the configuration section of the listeners.
@@ -79,16 +80,21 @@ func (t Type) Title() string {
 
 // A Listener accepts mail on the addresses of an IP interface.
 type Listener struct {
-	Name          string         `xml:"listener_name"`
-	Interface     string         `xml:"interface_name"`
-	Port          uint16         `xml:"port"`
-	Type          Type           `xml:"type"`
-	DefaultDomain string         `xml:"default_domain,omitempty"` // for addresses without a domain
-	BounceProfile string         `xml:"bounce_profile,omitempty"` // "": the default
-	SenderBase    bool           `xml:"use_senderbase"`
-	BareLineEnds  BareLineEnds   `xml:"bare_cr_lf"`
-	Hosts         HostTable      `xml:"hat"`
-	Recipients    RecipientTable `xml:"rat"`
+	Name          string       `xml:"listener_name"`
+	Interface     string       `xml:"interface_name"`
+	Port          uint16       `xml:"port"`
+	Type          Type         `xml:"type"`
+	DefaultDomain string       `xml:"default_domain,omitempty"` // for addresses without a domain
+	BounceProfile string       `xml:"bounce_profile,omitempty"` // "": the default
+	Certificate   string       `xml:"certificate,omitempty"`    // "": tlsconfig.Demo
+	SenderBase    bool         `xml:"use_senderbase"`
+	BareLineEnds  BareLineEnds `xml:"bare_cr_lf"`
+	// MaxConnections is how many connections the listener has at most; 0: as many as all listeners.
+	MaxConnections int `xml:"max_concurrency,omitempty"`
+	// OmitReceived says that messages get no Received field of this appliance.
+	OmitReceived bool           `xml:"no_received_header,omitempty"`
+	Hosts        HostTable      `xml:"hat"`
+	Recipients   RecipientTable `xml:"rat"`
 }
 
 // BareLineEnds says what happens to a message with CR or LF outside CRLF.
@@ -220,9 +226,15 @@ func (l Listener) check(c *config.Config, sockets map[netip.AddrPort]string) err
 	default:
 		return refusal.Newf("The listener %s has the unknown type %q.", l.Name, l.Type)
 	}
+	if err := tlsconfig.CheckUse(c, l.Certificate, "The listener "+l.Name); err != nil {
+		return err
+	}
 	if l.BareLineEnds != CleanLineEnds && l.BareLineEnds != RejectLineEnds {
 		return refusal.Newf("The listener %s treats bare line ends in the unknown way %q.",
 			l.Name, l.BareLineEnds)
+	}
+	if l.MaxConnections < 0 || l.MaxConnections > 1000 {
+		return refusal.Newf("The number of connections of the listener %s must be from 1 to 1000.", l.Name)
 	}
 	if err := l.Hosts.check(); err != nil && l.Type != Quarantine {
 		return refusal.Because(err, "The host access table of %s: %v", l.Name, err)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/esasim/esasim/appliance/clock"
 	"github.com/esasim/esasim/appliance/mta/mailevents"
+	"github.com/esasim/esasim/appliance/tlsconfig"
 )
 
 // handshakeTimeout bounds a TLS handshake.
@@ -25,7 +26,7 @@ func (s *session) startTLS() error {
 		s.reply(503, "#5.5.0 STARTTLS not permitted during a mail transaction")
 		return nil
 	}
-	cert, err := s.server.o.Certificate()
+	config, err := s.server.o.TLS(s.conf.Certificate)
 	if err != nil {
 		s.reply(454, "TLS not available due to a temporary reason")
 		return nil
@@ -37,10 +38,7 @@ func (s *session) startTLS() error {
 	s.reply(220, "Go ahead with TLS")
 	// What the client sent before the handshake must not be taken for commands inside TLS.
 	s.in.Reset(s.conn)
-	secure := tls.Server(s.conn, &tls.Config{
-		Certificates: []tls.Certificate{*cert}, MinVersion: tls.VersionTLS12,
-		Time: s.server.o.Clock.Now,
-	})
+	secure := tls.Server(s.conn, config)
 	ctx, cancel := context.WithTimeout(s.ctx, handshakeTimeout)
 	defer cancel()
 	s.conn.SetWriteDeadline(clock.System().Now().Add(handshakeTimeout)) //nolint:errcheck // see reply
@@ -53,8 +51,8 @@ func (s *session) startTLS() error {
 	s.in, s.out = bufio.NewReaderSize(secure, bufferSize), bufio.NewWriterSize(secure, 512)
 	s.helo, s.user = "", "" // the client starts again (RFC 3207 4.2)
 	publish(s, mailevents.ClientTLS{
-		ICID: s.icid, OK: true, Protocol: mailevents.TLSProtocol(state.Version),
-		Cipher: mailevents.TLSCipher(state.CipherSuite),
+		ICID: s.icid, OK: true, Protocol: tlsconfig.ProtocolName(state.Version),
+		Cipher: tlsconfig.CipherName(state.CipherSuite),
 	})
 	return nil
 }

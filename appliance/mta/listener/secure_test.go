@@ -35,7 +35,9 @@ func certificate(t *testing.T) *tls.Certificate {
 func secureFixture(t *testing.T) *fixture {
 	b := newFixture(t, func(s *Settings) { s.Listeners[0].Hosts.Default.TLS = ptr(Required) })
 	cert := certificate(t)
-	b.o.Certificate = func() (*tls.Certificate, error) { return cert, nil }
+	b.o.TLS = func(string) (*tls.Config, error) {
+		return &tls.Config{Certificates: []tls.Certificate{*cert}}, nil
+	}
 	return b
 }
 
@@ -113,7 +115,9 @@ func TestTooManyTLSSessions(t *testing.T) {
 		s.Limits.TLSConnections = 1
 	})
 	cert := certificate(t)
-	b.o.Certificate = func() (*tls.Certificate, error) { return cert, nil }
+	b.o.TLS = func(string) (*tls.Config, error) {
+		return &tls.Config{Certificates: []tls.Certificate{*cert}}, nil
+	}
 	first := b.dial("192.0.2.9")
 	first.startTLS("")
 	second := b.dial("192.0.2.10")

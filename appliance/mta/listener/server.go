@@ -40,12 +40,19 @@ type Options struct {
 	Events    *events.Stream
 	// HexDigits returns six random hexadecimal digits, for Message-IDs that the appliance makes.
 	HexDigits func() string
-	// Certificate returns the appliance's own certificate.
-	Certificate func() (*tls.Certificate, error)
+	// TLS returns the configuration of a server that shows the certificate with a name; "" is the one
+	// that every appliance has. It must not be changed.
+	TLS func(certificate string) (*tls.Config, error)
 	// Authenticate reports whether user may send mail with the passphrase. It may block.
 	Authenticate func(ctx context.Context, user, passphrase string) bool
 	// Accepted is called after a message is in the queue. It must not block.
 	Accepted func(queue.Envelope)
+	// OnRateLimited is called when an envelope sender begins to be limited, with the text of the
+	// alert. It must not block.
+	OnRateLimited func(text string)
+	// OnHarvest is called when a client is cut off because it seems to guess recipients, with the text
+	// of the alert. It must not block.
+	OnHarvest func(text string)
 	// ResourcesLow reports whether new messages are refused for now.
 	ResourcesLow func() bool
 }
@@ -60,6 +67,7 @@ type Server struct {
 	sessions  map[*session]bool
 	suspended map[string]bool // names of listeners in lower case
 	clients   clients
+	cache     tables // of the newest configuration
 	wg        sync.WaitGroup
 }
 

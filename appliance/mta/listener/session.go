@@ -86,8 +86,10 @@ type session struct {
 type transaction struct {
 	mid        uint64
 	from       string
-	eightBit   bool // BODY=8BITMIME
-	recipients []string
+	eightBit   bool            // BODY=8BITMIME
+	accepted   int             // RCPT commands that were accepted
+	recipients []string        // what these stand for by the alias table
+	known      map[string]bool // recipients in lower case; nil: not needed so far
 	event      uint64
 }
 

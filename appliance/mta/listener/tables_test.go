@@ -25,10 +25,8 @@ func TestListenersSurviveSavingAndLoading(t *testing.T) {
 	}
 	in := New("In", "Data 1", 25, Public, product.Version{Major: 14})
 	in.DefaultDomain, in.BounceProfile, in.BareLineEnds = "example.com", "Fast", RejectLineEnds
-	in.Hosts.Default = Parameters{
-		TLS: ptr(Required), Auth: ptr(Preferred), AuthNeedsTLS: ptr(true), VerifySender: ptr(true),
-		Banner: ptr("$Hostname <&>"), RejectCode: ptr(550), RejectBanner: ptr("no \"mail\""),
-	}
+	in.MaxConnections, in.OmitReceived = 7, true
+	in.Hosts.Default = everyParameter()
 	in.Hosts.Groups[0].Entries = []Entry{{Host: "192.0.2.1-10", Comment: "a & b"}, {Host: ".example.com"}}
 	in.Recipients = RecipientTable{
 		Entries: []RecipientEntry{
@@ -56,6 +54,21 @@ func TestListenersSurviveSavingAndLoading(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, Section.Get(store.Committed())); diff != "" {
 		t.Error(diff)
+	}
+}
+
+// everyParameter returns parameters that are all set, each to a value of its own.
+func everyParameter() Parameters {
+	return Parameters{
+		MaxMessageSize: ptr[int64](1000), MaxConnections: ptr(2), MaxMessages: ptr(3),
+		MaxRecipients: ptr(4), MaxRecipientsPerHour: ptr(5), PerHourCode: ptr(453), PerHourText: ptr("Hour"),
+		MaxRecipientsPerSender: ptr(6), SenderInterval: ptr(30), PerSenderCode: ptr(454),
+		PerSenderText: ptr("Sender \"$EnvelopeSender\""), MaxInvalidPerHour: ptr(7), InvalidCode: ptr(551),
+		InvalidText: ptr("Guessing"), TLS: ptr(Required), Auth: ptr(Preferred), AuthNeedsTLS: ptr(true),
+		VerifySender: ptr(true), MalformedCode: ptr(554), MalformedText: ptr("No domain"),
+		NoDomainCode: ptr(555), NoDomainText: ptr("None"), UnresolvedCode: ptr(455),
+		UnresolvedText: ptr("Later"), BannerCode: ptr(221), Banner: ptr("$Hostname <&>"),
+		BannerHost: ptr("mail.example.com"), RejectCode: ptr(550), RejectBanner: ptr("no \"mail\" \\"),
 	}
 }
 

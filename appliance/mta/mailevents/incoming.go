@@ -105,9 +105,10 @@ type MessageStarted struct {
 // Generated says why the appliance makes a message itself.
 type Generated string
 
-// The reason that exists. A message from a client has none.
+// The reasons that exist. A message from a client has none.
 const (
-	GeneratedBounce Generated = "bounce"
+	GeneratedBounce  Generated = "bounce"
+	GeneratedWarning Generated = "delay warning"
 )
 
 // Kind implements events.Fields.
@@ -123,6 +124,18 @@ type RecipientAccepted struct {
 
 // Kind implements events.Fields.
 func (RecipientAccepted) Kind() string { return "mail.in.recipient" }
+
+// A RecipientExpanded tells that the alias table has replaced a recipient. RecipientAccepted follows
+// for each of the recipients that it stands for; there are none if mail for it is dropped.
+type RecipientExpanded struct {
+	MID  uint64   `json:"mid"`
+	ICID uint64   `json:"icid"`
+	To   string   `json:"to"`
+	Into []string `json:"into"`
+}
+
+// Kind implements events.Fields.
+func (RecipientExpanded) Kind() string { return "mail.in.recipient_expanded" }
 
 // A RecipientRejected tells that a recipient was refused.
 type RecipientRejected struct {

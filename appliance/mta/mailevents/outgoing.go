@@ -55,7 +55,9 @@ type ServerTLS struct {
 	Protocol string `json:"protocol,omitempty"`
 	Cipher   string `json:"cipher,omitempty"`
 	Verified bool   `json:"verified,omitempty"` // the certificate was verified
-	Reason   string `json:"reason,omitempty"`   // why it failed
+	// VerifyError says why the certificate was not verified. The destination does not require it.
+	VerifyError string `json:"verify_error,omitempty"`
+	Reason      string `json:"reason,omitempty"` // why it failed
 }
 
 // Kind implements events.Fields.

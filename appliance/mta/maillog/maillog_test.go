@@ -231,3 +231,40 @@ func TestQuote(t *testing.T) {
 		}
 	}
 }
+
+// TestInternalMail: the lines about an alert (A4, logs.md 4.4). Before version 9 those about attempts
+// are of a level that the factory's mail log does not have. Other events about it have no lines.
+func TestInternalMail(t *testing.T) {
+	m := mailevents.InternalMessage{
+		MID: 7, About: "System/Critical alert", To: "alerts@ironport.com",
+		Subject: "Critical <System> mail.example.com: Log Error: Subscription NNNNN: Network error while sending l...",
+	}
+	list := []events.Fields{
+		mailevents.Wrap(mailevents.MessageStarted{MID: 7}),
+		mailevents.InternalAttempted{Message: m},
+		mailevents.InternalFailed{Message: m, Domain: "ironport.com", Host: server, Reason: "Connection refused"},
+		mailevents.InternalFailed{Message: m, Domain: "ironport.com", Reason: "No such host or domain"},
+		mailevents.InternalSent{Message: m},
+		mailevents.InternalGivenUp{Message: m, Reason: "Unrecoverable error"},
+		mailevents.Wrap(mailevents.MessageFinished{MID: 7}),
+	}
+	for version, level := range map[string]string{"8.0.1-023": "Debug", "14.0.0-698": "Info"} {
+		want := []string{
+			"mail " + level + " Internal SMTP system attempting to send a message to alerts@ironport.com with subject '" + m.Subject + "' (attempt #0).",
+			"mail Warning Internal SMTP Error: Failed to send message to host 192.0.2.25:25 for recipient alerts@ironport.com: Connection refused.",
+			"mail Warning Internal SMTP Error: Failed to find a mail exchanger of ironport.com for recipient alerts@ironport.com: No such host or domain.",
+			"mail " + level + " Internal SMTP system successfully sent a message to alerts@ironport.com with subject '" + m.Subject + "'.",
+			`mail Info A System/Critical alert was sent to alerts@ironport.com with subject "` + m.Subject + `".`,
+			"mail Critical Internal SMTP giving up on message to alerts@ironport.com with subject '" + m.Subject + "': Unrecoverable error.",
+			`mail Critical Error while sending alert: Unable to send System/Critical alert to alerts@ironport.com with subject "` + m.Subject + `".`,
+		}
+		if got := written(t, version, all, list...); !slices.Equal(got, want) {
+			t.Errorf("version %s writes %q, want %q", version, got, want)
+		}
+	}
+	m.About = mailevents.AutoSupport
+	got := written(t, "14.0.0-698", all, mailevents.InternalSent{Message: m}, mailevents.InternalGivenUp{Message: m, Reason: "x"})
+	if len(got) != 3 || got[2] != `mail Critical Error while sending AutoSupport report to alerts@ironport.com with subject "`+m.Subject+`".` {
+		t.Errorf("a report is logged as %q", got)
+	}
+}

@@ -43,6 +43,9 @@ func (w *Writer) since(v product.Version) bool { return !w.o.Version.Before(v) }
 
 // Handle writes the lines about an event. Events that are not about mail are ignored.
 func (w *Writer) Handle(e events.Event) {
+	if w.writeInternal(e) {
+		return
+	}
 	for _, line := range w.lines(e.Fields) {
 		w.write(logs.Mail, logs.Information, e, line)
 	}
@@ -90,6 +93,8 @@ func (w *Writer) messageLines(fields events.Fields) []string {
 		return append(out, fmt.Sprintf("MID %d ICID %d From: <%s>", f.MID, f.ICID, f.From))
 	case mailevents.RecipientAccepted:
 		return one("MID %d ICID %d RID %d To: <%s>", f.MID, f.ICID, f.RID, f.To)
+	case mailevents.RecipientExpanded: // no line of the appliance is public
+		return one("MID %d ICID %d To: <%s> Rewritten by alias table", f.MID, f.ICID, f.To)
 	case mailevents.RecipientRejected:
 		return one("MID %d ICID %d To: <%s> Rejected by %s", f.MID, f.ICID, f.To, f.By)
 	case mailevents.MessageRead:

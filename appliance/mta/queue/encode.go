@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"net/netip"
+	"slices"
 	"strings"
 	"unique"
 )
@@ -16,6 +17,7 @@ const (
 	flagOutgoing = 1 << iota
 	flagLarge
 	flagEightBit
+	flagWarned // the number of delay warnings of each recipient follows the recipients
 )
 
 func appendString(b []byte, s string) []byte {
@@ -34,6 +36,9 @@ func appendMessage(b []byte, m *message) []byte {
 	}
 	if o.eightBit {
 		flags |= flagEightBit
+	}
+	if m.warned() {
+		flags |= flagWarned
 	}
 	b = binary.AppendUvarint(b, m.mid)
 	b = append(b, byte(m.stage), flags)
@@ -59,7 +64,22 @@ func appendMessage(b []byte, m *message) []byte {
 		b = appendString(b, hostOf(r.host))
 		b = appendError(b, errorOf(r.last))
 	}
+	if flags&flagWarned == 0 {
+		return b
+	}
+	for i := range m.recipients {
+		if r := &m.recipients[i]; r.attempts != finished {
+			b = append(b, r.warnings)
+		}
+	}
 	return b
+}
+
+// warned reports whether the sender got a warning about an unfinished recipient.
+func (m *message) warned() bool {
+	return slices.ContainsFunc(m.recipients, func(r recipient) bool {
+		return r.attempts != finished && r.warnings > 0
+	})
 }
 
 // appendError appends the number of fields that follow, 0 for the zero error.
@@ -178,10 +198,13 @@ func (d *decoder) message() (m *message, large bool, err error) {
 	o.remoteIP = ip
 	m.origin = unique.Make(o)
 	// A recipient has at least six bytes.
-	n := d.limited(min(maxRecipients, uint64(len(d.b)/6)))
+	n := d.limited(min(MaxRecipients, uint64(len(d.b)/6)))
 	m.recipients = make([]recipient, n)
 	m.unfinished = int32(n)
 	d.recipients(m)
+	for i := 0; flags&flagWarned != 0 && i < len(m.recipients); i++ {
+		m.recipients[i].warnings = d.byte()
+	}
 	if d.failed || n == 0 || m.mid == 0 || m.stage > Delivery {
 		return nil, false, fmt.Errorf("%w: the head of a message is malformed", errBroken)
 	}
@@ -226,7 +249,7 @@ func (d *decoder) update() (mid uint64, changes []Change, err error) {
 			c.Host = d.string()
 		case KindAdded:
 			c.Address = d.string()
-		case KindDelivered, KindBounced, KindDeleted, KindStageDone:
+		case KindDelivered, KindBounced, KindDeleted, KindStageDone, KindWarned:
 		default:
 			d.failed = true
 		}

@@ -45,6 +45,9 @@ type Envelope struct {
 	User       string     // that the client authenticated as
 }
 
+// MaxRecipients is how many recipients a message may have.
+const MaxRecipients = 100_000
+
 // A Recipient is one unfinished recipient of a message.
 type Recipient struct {
 	RID      int // unique in the message
@@ -53,6 +56,7 @@ type Recipient struct {
 	Next     time.Time // when to try again; zero means at once
 	Last     LastError // of the latest attempt; zero before the first
 	Host     string    // that an administrator has redirected it to; "": that of its address
+	Warnings int       // delay warnings that the sender got about it, at most 255
 }
 
 // A LastError says why an attempt to deliver failed. The queue keeps at most 512 bytes of it.
@@ -75,10 +79,11 @@ const (
 	KindRedirected
 	KindAdded
 	KindStageDone
+	KindWarned
 )
 
 // A Change is something that happens to a message. Make one with Deferred, Delivered, Bounced,
-// Deleted, Redirected, Added or StageDone.
+// Deleted, Redirected, Added, StageDone or Warned.
 type Change struct {
 	Kind    ChangeKind
 	RID     int       // which recipient; unused by StageDone
@@ -118,6 +123,9 @@ func Added(rid int, address string) Change {
 // shortly afterwards may put it back into the work queue: an Update that contains nothing else
 // does not wait for the disk, because processing a message twice does no harm.
 func StageDone() Change { return Change{Kind: KindStageDone} }
+
+// Warned counts a delay warning about a recipient, which the sender got.
+func Warned(rid int) Change { return Change{Kind: KindWarned, RID: rid} }
 
 // finishes reports whether the change finishes its recipient.
 func (c *Change) finishes() bool {

@@ -14,7 +14,7 @@ import (
 
 // A message is a queued message in memory. A queue may hold a million of them, so that it is
 // small: what many messages have in common is stored once (package unique), and the rest of it is
-// 112 bytes, and 40 and the address for each recipient.
+// 112 bytes, and 56 and the address for each recipient.
 type message struct {
 	mid        uint64
 	from       unique.Handle[string]
@@ -46,15 +46,14 @@ type recipient struct {
 	host     unique.Handle[string] // zero: that of the address
 	rid      int32
 	attempts int32 // finished: there is no attempt any more
+	warnings uint8
 }
 
 // finished is the number of attempts of a recipient that is finished.
 const finished = -1
 
-const (
-	maxRecipients = 100_000 // of a message
-	maxString     = 1024    // length of an address or another string
-)
+// maxString is the maximum length of an address or another string.
+const maxString = 1024
 
 // toNanos returns a time in nanoseconds since 1970, and another value for the zero time. Times
 // too far away for that become the nearest possible ones.
@@ -79,9 +78,9 @@ func fromNanos(n int64) time.Time {
 
 // newMessage returns a message for an envelope, which is checked.
 func newMessage(env *Envelope) (*message, error) {
-	if len(env.Recipients) == 0 || len(env.Recipients) > maxRecipients {
+	if len(env.Recipients) == 0 || len(env.Recipients) > MaxRecipients {
 		return nil, fmt.Errorf("queue: a message has %d recipients, want 1 to %d",
-			len(env.Recipients), maxRecipients)
+			len(env.Recipients), MaxRecipients)
 	}
 	for _, s := range []string{env.From, env.Internal, env.Listener, env.RemoteHost, env.HELO,
 		env.Group, env.User} {
@@ -118,7 +117,8 @@ func newMessage(env *Envelope) (*message, error) {
 		text.WriteString(r.Address)
 		m.recipients[i] = recipient{address: text.String()[from:], next: toNanos(r.Next),
 			last: internError(r.Last), host: internHost(r.Host), rid: int32(r.RID),
-			attempts: int32(min(max(r.Attempts, 0), math.MaxInt32-1))}
+			attempts: int32(min(max(r.Attempts, 0), math.MaxInt32-1)),
+			warnings: uint8(min(max(r.Warnings, 0), math.MaxUint8))}
 	}
 	return m, nil
 }
@@ -176,7 +176,7 @@ func (m *message) envelope() Envelope {
 		if r := &m.recipients[i]; r.attempts != finished {
 			env.Recipients = append(env.Recipients, Recipient{RID: int(r.rid), Address: r.address,
 				Attempts: int(r.attempts), Next: fromNanos(r.next), Last: errorOf(r.last),
-				Host: hostOf(r.host)})
+				Host: hostOf(r.host), Warnings: int(r.warnings)})
 		}
 	}
 	return env
@@ -243,9 +243,9 @@ func (m *message) checkCount(changes []Change) error {
 			n++
 		}
 	}
-	if n > maxRecipients {
+	if n > MaxRecipients {
 		return fmt.Errorf("queue: a message would have %d recipients, want at most %d",
-			n, maxRecipients)
+			n, MaxRecipients)
 	}
 	return nil
 }
@@ -259,7 +259,7 @@ func checkChange(c *Change, exists func(rid int) bool) error {
 			return fmt.Errorf("queue: the message has a recipient with RID %d", c.RID)
 		}
 		return checkRecipient(c.RID, c.Address, "")
-	case KindDeferred, KindDelivered, KindBounced, KindDeleted, KindRedirected:
+	case KindDeferred, KindDelivered, KindBounced, KindDeleted, KindRedirected, KindWarned:
 		if !exists(c.RID) {
 			return fmt.Errorf("%w: RID %d", ErrNoRecipient, c.RID)
 		}
@@ -295,6 +295,8 @@ func (m *message) apply(c *Change) (unattempted int) {
 	case c.Kind == KindDeferred:
 		r.next, r.last = toNanos(c.Next), internError(c.Last)
 		r.attempts = min(r.attempts, math.MaxInt32-1) + 1
+	case c.Kind == KindWarned:
+		r.warnings = min(r.warnings, math.MaxUint8-1) + 1
 	case c.Kind == KindRedirected:
 		r.host, r.next = internHost(c.Host), toNanos(time.Time{})
 	}

@@ -24,8 +24,9 @@ func TestEnvelopeIsKept(t *testing.T) {
 	q := mustOpen(t, queue.Options{Dir: dir})
 	env := envelope(2)
 	env.Recipients[1] = queue.Recipient{RID: 5, Address: "\xff\"odd\"@[192.0.2.1]", Attempts: 3,
-		Next: time.Date(2040, 1, 1, 0, 0, 0, 0, time.FixedZone("", 3600)),
-		Last: queue.LastError{Code: 421, Status: "4.3.2", Phrase: "Not accepting", Text: "a\nb"}}
+		Next:     time.Date(2040, 1, 1, 0, 0, 0, 0, time.FixedZone("", 3600)),
+		Last:     queue.LastError{Code: 421, Status: "4.3.2", Phrase: "Not accepting", Text: "a\nb"},
+		Warnings: 2}
 	env.Stage = queue.Delivery
 	env.MID = mustCommit(t, q, env, 10)
 	env.Size = 10

@@ -164,6 +164,8 @@ func changed(env queue.Envelope, changes ...queue.Change) queue.Envelope {
 		case queue.KindDeferred:
 			r := &env.Recipients[i]
 			r.Attempts, r.Next, r.Last = r.Attempts+1, c.Next, c.Last
+		case queue.KindWarned:
+			env.Recipients[i].Warnings++
 		case queue.KindRedirected:
 			env.Recipients[i].Host, env.Recipients[i].Next = c.Host, time.Time{}
 		case queue.KindAdded:
@@ -193,7 +195,7 @@ func (u *user) run() error {
 			return err
 		}
 		if err == nil {
-			steps := [][]queue.Change{{queue.StageDone()}, {deferred(1)},
+			steps := [][]queue.Change{{queue.StageDone()}, {deferred(1), queue.Warned(1)},
 				{queue.Delivered(0), queue.Redirected(1, "other.example.org")}, {queue.Bounced(1)}}
 			if i == 3 {
 				steps = steps[:3] // that one stays too

@@ -9,3 +9,9 @@ var ErrStopped = errors.New("the network has been shut down")
 type NotFoundError struct{ text string }
 
 func (e *NotFoundError) Error() string { return e.text }
+
+// A ConflictError reports that a request contradicts what there is: a name that several faults
+// have, or too many faults.
+type ConflictError struct{ text string }
+
+func (e *ConflictError) Error() string { return e.text }

@@ -35,10 +35,10 @@ type Faults struct {
 
 // A fault is a rule with its effects so far.
 type fault struct {
-	id   int
-	rule topology.Rule
+	id int
+	FaultSpec
 	live *wan.Fault
-	set  clock.Mark // when it was added
+	set  clock.Mark // when it was added, or enabled or changed since
 }
 
 // An attachment is a world that the faults apply to.
@@ -81,6 +81,8 @@ const (
 	FaultWaiting FaultState = "waiting" // has not begun
 	FaultActing  FaultState = "acting"
 	FaultOver    FaultState = "over" // has ended; its counts can still be read
+	// FaultDisabled is the state of a fault that applies to nothing until it is enabled.
+	FaultDisabled FaultState = "disabled"
 )
 
 // NewFaults returns the faults that topology t begins with. Their times are measured on
@@ -90,38 +92,70 @@ func NewFaults(t *topology.Topology, c clock.Clock) *Faults {
 		c = clock.System()
 	}
 	f := &Faults{topology: t, clock: c, down: make(map[string]bool), mail: mailRules(t)}
-	for _, r := range t.Rules {
-		f.list = append(f.list, f.newFault(r))
-	}
+	f.restore()
 	return f
 }
 
+// restore is called with mu held, or before anything else can call f.
+func (f *Faults) restore() {
+	f.list, f.lastID = nil, 0
+	clear(f.down)
+	for _, r := range f.topology.Rules {
+		f.list = append(f.list, f.newFault(FaultSpec{Rule: r}))
+	}
+	for _, rules := range f.mail {
+		rules.Restore()
+	}
+}
+
 // newFault is called with mu held, or before anything else can call f.
-func (f *Faults) newFault(r topology.Rule) *fault {
+func (f *Faults) newFault(s FaultSpec) *fault {
 	f.lastID++
-	return &fault{id: f.lastID, rule: r, live: wan.NewFault(compileRule(&r)), set: f.clock.Mark()}
+	x := &fault{id: f.lastID}
+	f.begin(x, s)
+	return x
+}
+
+// begin begins a fault from scratch. It is called with mu held.
+func (f *Faults) begin(x *fault, s FaultSpec) {
+	x.FaultSpec, x.live, x.set = s, wan.NewFault(compileRule(&s.Rule)), f.clock.Mark()
 }
 
 // Add adds a fault in front of all others: if two faults match a packet, the newer one
-// decides. Packets in flight are not affected. Add returns an error of one line if the rule
-// has a mistake or names a place that the topology does not have, or if there are
-// topology.MaxRules faults, those that are over included.
-func (f *Faults) Add(r topology.Rule) (Fault, error) {
-	if err := r.Check(f.topology); err != nil {
+// decides. Packets in flight are not affected. If the rule has a mistake or names a place that
+// the topology does not have, the error is a *topology.RuleError. If there are
+// topology.MaxRules faults, those that are over included, it is a *ConflictError.
+func (f *Faults) Add(r topology.Rule) (Fault, error) { return f.AddSpec(FaultSpec{Rule: r}) }
+
+// AddSpec is Add for a fault that may be disabled.
+func (f *Faults) AddSpec(s FaultSpec) (Fault, error) {
+	if err := s.Rule.Check(f.topology); err != nil {
 		return Fault{}, err
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.closed {
-		return Fault{}, ErrStopped
+	x, err := f.insert(s)
+	if err != nil {
+		return Fault{}, err
 	}
-	if n := len(f.list); n >= topology.MaxRules {
-		return Fault{}, fmt.Errorf("there are %d faults, which is the limit: remove one first", n)
-	}
-	x := f.newFault(r)
-	f.list = slices.Insert(f.list, 0, x)
 	f.apply()
 	return x.report(f.clock.Mark()), nil
+}
+
+// insert adds a fault whose rule has been checked, in front. It is called with mu held, and the
+// caller calls apply.
+func (f *Faults) insert(s FaultSpec) (*fault, error) {
+	if f.closed {
+		return nil, ErrStopped
+	}
+	if n := len(f.list); n >= topology.MaxRules {
+		return nil, &ConflictError{
+			fmt.Sprintf("there are %d faults, which is the limit: remove one first", n),
+		}
+	}
+	x := f.newFault(s)
+	f.list = slices.Insert(f.list, 0, x)
+	return x, nil
 }
 
 // Remove removes a fault and forgets its counts. The error is a *NotFoundError.
@@ -149,6 +183,11 @@ func (f *Faults) Clear() {
 func (f *Faults) List() []Fault {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	return f.reports()
+}
+
+// reports is List with mu held.
+func (f *Faults) reports() []Fault {
 	list := make([]Fault, len(f.list))
 	for i, x := range f.list {
 		list[i] = x.report(f.clock.Mark())
@@ -178,12 +217,14 @@ func (f *Faults) Close() {
 
 // state returns the fault's state, and when that changes; 0: never.
 func (x *fault) state(now clock.Mark) (s FaultState, until clock.Mark) {
-	begin := x.set + clock.Mark(x.rule.After)
-	end := begin + clock.Mark(x.rule.For)
+	begin := x.set + clock.Mark(x.Rule.After)
+	end := begin + clock.Mark(x.Rule.For)
 	switch {
+	case x.Disabled:
+		return FaultDisabled, 0
 	case now < begin:
 		return FaultWaiting, begin
-	case x.rule.For == 0:
+	case x.Rule.For == 0:
 		return FaultActing, 0
 	case now < end:
 		return FaultActing, end
@@ -192,7 +233,7 @@ func (x *fault) state(now clock.Mark) (s FaultState, until clock.Mark) {
 }
 
 func (x *fault) report(now clock.Mark) Fault {
-	r := Fault{ID: x.id, Rule: x.rule, Packets: x.live.Packets(), Connections: x.live.Connections()}
+	r := Fault{ID: x.id, Rule: x.Rule, Packets: x.live.Packets(), Connections: x.live.Connections()}
 	var until clock.Mark
 	if r.State, until = x.state(now); until > 0 {
 		r.Left = Duration(until - now)

@@ -314,12 +314,12 @@ func (s *stacks) applyFaults(active []*fault) {
 	atGateways := false // a fault applies at the gateways, and so between neighbors
 	for _, f := range active {
 		switch {
-		case f.rule.Action == topology.Unplug:
-			unplugged[f.rule.Cable] = true
+		case f.Rule.Action == topology.Unplug:
+			unplugged[f.Rule.Cable] = true
 			continue
-		case f.rule.Cable != "":
-			filtered[f.rule.Cable] = true
-		case f.rule.Path == "":
+		case f.Rule.Cable != "":
+			filtered[f.Rule.Cable] = true
+		case f.Rule.Path == "":
 			atGateways = true
 		}
 		live = append(live, f.live)

@@ -10,7 +10,7 @@ func (t *Topology) check(servers ServerTypes, errorf errorFunc) error {
 	}
 	for _, check := range []func() error{
 		c.appliance, c.logs, c.interfaces, c.vlans, c.hosts, c.services, c.dns,
-		c.paths, c.rules, c.doors, c.backDoors, c.clients,
+		c.paths, c.rules, c.doors, c.backDoors, c.clients, c.traffic,
 	} {
 		if err := check(); err != nil {
 			return err

@@ -20,11 +20,25 @@ func (c *checker) rules() error {
 	return nil
 }
 
-// Check reports what is wrong with a rule in a world of topology t. The text of its errors is
-// one line that begins with the key that it is about.
+// A RuleError says what is wrong with a rule that is no part of a topology.
+type RuleError struct {
+	Key     string // of the value that is wrong; "" if the rule as a whole is
+	Message string
+}
+
+// Error returns one line that begins with the key.
+func (e *RuleError) Error() string {
+	if e.Key == "" {
+		return e.Message
+	}
+	return e.Key + ": " + e.Message
+}
+
+// Check reports what is wrong with a rule in a world of topology t. Its errors are of type
+// *RuleError.
 func (r *Rule) Check(t *Topology) error {
 	return r.check(t, func(key, format string, args ...any) error {
-		return fmt.Errorf("%s: %s", strings.TrimPrefix(key, "."), fmt.Sprintf(format, args...))
+		return &RuleError{strings.TrimPrefix(key, "."), fmt.Sprintf(format, args...)}
 	})
 }
 

@@ -3,6 +3,7 @@ package topology
 import (
 	"cmp"
 	"net/netip"
+	"strconv"
 )
 
 const (
@@ -44,6 +45,9 @@ func (t *Topology) setDefaults(servers ServerTypes) {
 	}
 	for i := range t.Paths {
 		t.Paths[i].Name = cmp.Or(t.Paths[i].Name, t.Paths[i].To.String())
+	}
+	for i := range t.Traffic.Flows {
+		t.Traffic.Flows[i].Name = cmp.Or(t.Traffic.Flows[i].Name, strconv.Itoa(i+1))
 	}
 	for i := range t.Doors.In {
 		t.Doors.In[i].Name = cmp.Or(t.Doors.In[i].Name, t.Doors.In[i].Service)

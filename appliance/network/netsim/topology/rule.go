@@ -173,7 +173,8 @@ func inJSON(fields []field) ([]byte, error) {
 }
 
 // UnmarshalJSON reads an object with the keys of a topology. Values may be written as in a
-// topology too, numbers as texts. Errors are in the terms of a topology, not of Go.
+// topology too, numbers as texts. Errors are in the terms of a topology, not of Go: of type
+// *RuleError.
 func (r *Rule) UnmarshalJSON(data []byte) error {
 	*r = Rule{}
 	return decodeJSON(data, r)
@@ -195,10 +196,7 @@ func decodeJSON(data []byte, r any) error {
 	d := &decoder{at: make(positions)}
 	var mistake *Error
 	if err := d.document(data, r); errors.As(err, &mistake) {
-		if mistake.Path != "" { // a rule has no lines, so the key says where the mistake is
-			return fmt.Errorf("%s: %s", mistake.Path, mistake.Message)
-		}
-		return errors.New(mistake.Message)
+		return &RuleError{mistake.Path, mistake.Message} // a rule has no lines, but keys
 	}
 	return nil
 }

@@ -43,7 +43,13 @@ func scalarParser(t reflect.Type) parseFunc {
 	case reflect.TypeFor[MAC]():
 		return parseWith(parseMAC, "an Ethernet address such as 00:50:56:01:02:03")
 	case reflect.TypeFor[Bytes]():
-		return parseWith(parseBytes, "a size such as 512MiB or 1GiB")
+		return parseWith(ParseBytes, "a size such as 512MiB or 1GiB")
+	case reflect.TypeFor[MailRate]():
+		return parseWith(ParseMailRate, expectedRate)
+	case reflect.TypeFor[TimeOfDay]():
+		return parseWith(parseTimeOfDay, "a time of day such as 07:30")
+	case reflect.TypeFor[Span]():
+		return parseWith(ParseSpan, expectedSpan)
 	case reflect.TypeFor[BitRate]():
 		return parseWith(parseBitRate, "bits per second such as 64k, 1.5M or 1G")
 	}
@@ -99,7 +105,8 @@ func parseMAC(s string) (MAC, error) {
 	return MAC(h), nil
 }
 
-func parseBytes(s string) (Bytes, error) {
+// ParseBytes reads a number of bytes such as 512MiB.
+func ParseBytes(s string) (Bytes, error) {
 	unit := Bytes(1)
 	for _, u := range []struct {
 		suffix string

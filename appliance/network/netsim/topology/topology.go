@@ -31,6 +31,8 @@ type Topology struct {
 	// Rules are the faults that the network has from the start. The first that matches a
 	// packet decides.
 	Rules []Rule `yaml:"rules"`
+	// Traffic is the mail that hosts send to the appliance by themselves.
+	Traffic Traffic `yaml:"traffic"`
 	// Doors connect this world with the real network.
 	Doors Doors `yaml:"doors"`
 

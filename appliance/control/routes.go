@@ -1,0 +1,67 @@
+package control
+
+import (
+	"fmt"
+	"net/http"
+	"slices"
+)
+
+// A route is what the server does with the requests that match a pattern of http.ServeMux. Each
+// route is described in the OpenAPI document; a test compares the two.
+type route struct {
+	pattern string // "GET /v1/faults/{fault}"
+	// answer returns what the server answers with: see handlerOf.
+	answer func(*http.Request) (any, error)
+}
+
+// routes returns all routes. A file with requests about one thing has a method for its own.
+func (s *Server) routes() []route {
+	return slices.Concat(
+		s.descriptionRoutes(),
+		s.faultRoutes(),
+		s.worldRoutes(),
+		s.mailRoutes(),
+		s.trafficRoutes(),
+	)
+}
+
+// worldRoutes returns the routes of the requests in this package that have no file of their own.
+func (s *Server) worldRoutes() []route {
+	return []route{
+		{"GET /v1/health", s.getHealth},
+		{"GET /v1/peers", s.listPeers},
+		{"GET /v1/peers/{name...}", s.getPeer},
+		{"PUT /v1/peers/{name...}", s.putPeer},
+		{"GET /v1/clock", s.getClock},
+		{"PUT /v1/clock", s.putClock},
+		{"GET /v1/guard", s.listGuard},
+		{"DELETE /v1/guard", s.freeAll},
+		{"DELETE /v1/guard/{addr}", s.freeAddress},
+	}
+}
+
+// methods are those of HTTP that a route of this package can have.
+func methods() []string { return []string{"GET", "POST", "PUT", "PATCH", "DELETE"} }
+
+// unknown answers requests for which there is no route: with status 405 and the header Allow if
+// there are routes for other methods.
+func (s *Server) unknown(r *http.Request) (any, error) {
+	var allowed []string
+	for _, method := range methods() {
+		other := *r
+		other.Method = method
+		if _, pattern := s.mux.Handler(&other); pattern != "/" {
+			allowed = append(allowed, method)
+		}
+	}
+	if len(allowed) > 0 {
+		return nil, &RequestError{
+			Status: http.StatusMethodNotAllowed,
+			Text: fmt.Sprintf("there is no %s %s: expected %s",
+				r.Method, r.URL.Path, oneOf(allowed)),
+			allow: allowed,
+		}
+	}
+	return nil, refuse(http.StatusNotFound, "there is no %s %s: GET /v1 lists all requests",
+		r.Method, r.URL.Path)
+}
