@@ -114,12 +114,11 @@ func Open(o Options) (*Server, error) {
 	return s, nil
 }
 
-// backlog is that of the mail listeners (B54).
-const backlog = 50
-
 // port returns the sockets of all listeners.
 func port() daemon.Port {
-	return daemon.Port{Process: daemon.Hermes, Backlog: backlog, Addrs: listener.Addrs}
+	return daemon.Port{
+		Process: daemon.Hermes, Addrs: listener.Addrs, BacklogOf: listener.Backlog,
+	}
 }
 
 // Name implements appliance.Service.
