@@ -113,6 +113,7 @@ func (s *subscription) writeLocked(e Entry, zone *time.Location) {
 		return
 	}
 	e.Text = syslog.Line(e.Text)
+	e.Time = s.inOrder(e.Time)
 	s.setTime(e.Time, zone)
 	if s.waitingBytes+len(e.Text)+stampLength > s.hub.o.Buffer {
 		s.unreportedLost++
@@ -130,6 +131,21 @@ func (s *subscription) writeLocked(e Entry, zone *time.Location) {
 func (s *subscription) addLostLine(e Entry) {
 	s.addLine(e, Warning, lostLines{s.unreportedLost, "the disk was too slow"}.text())
 	s.unreportedLost = 0
+}
+
+// maxOvertaking is the real time by which the stamp of a line may be earlier than that of the line
+// before it because two goroutines write at the same time. On a clock that runs fast that is minutes.
+const maxOvertaking = 5 * time.Second
+
+// inOrder returns the stamp of a line that is written now: t or, if the line before has a later stamp
+// because it has overtaken this one, that stamp. If the clock was set back, t is returned. mu must be
+// held.
+func (s *subscription) inOrder(t time.Time) time.Time {
+	limit := maxOvertaking * time.Duration(clock.Rate(s.hub.o.Clock))
+	if last := time.Unix(s.second, 0); s.second != 0 && t.Unix() < s.second && last.Sub(t) < limit {
+		return last
+	}
+	return t
 }
 
 // setTime sets the stamp of the lines that follow. If the offset of the zone has changed, it
