@@ -20,7 +20,7 @@ type subscription struct {
 
 	mu             sync.Mutex    // not held during calls that can block
 	conf           *Subscription // immutable
-	hasLines       bool          // the files consist of lines
+	format         Format        // of the files
 	pusher         Pusher        // nil: lines are not pushed
 	backlog        *backlog      // lines for a pusher that is not open yet; nil if there is none
 	uploader       Uploader      // nil: files are not uploaded
@@ -109,10 +109,17 @@ func (s *subscription) writeNow(e Entry, zone *time.Location) {
 
 // writeLocked is write with mu held.
 func (s *subscription) writeLocked(e Entry, zone *time.Location) {
-	if s.ended || e.Level > s.conf.Level || !s.hasLines {
+	if s.ended || e.Level > s.conf.Level || s.format == Documents {
 		return
 	}
+	if e.Rest != nil {
+		e.Text += e.Rest(s.conf.BounceBytes)
+	}
 	e.Text = syslog.Line(e.Text)
+	if s.format == Binary {
+		s.addRecord(e.Text, zone)
+		return
+	}
 	e.Time = s.inOrder(e.Time)
 	s.setTime(e.Time, zone)
 	if s.waitingBytes+len(e.Text)+stampLength > s.hub.o.Buffer {
@@ -125,6 +132,20 @@ func (s *subscription) writeLocked(e Entry, zone *time.Location) {
 		s.addLostLine(e)
 	}
 	s.addLine(e, e.Level, e.Text)
+}
+
+// addRecord adds a record of a log whose files are records: a line without time and level, which is
+// not pushed. One that does not fit into the buffer is lost. mu must be held.
+func (s *subscription) addRecord(text string, zone *time.Location) {
+	if s.waitingBytes+len(text) > s.hub.o.Buffer {
+		s.lostTotal++
+		return
+	}
+	s.zone = zone
+	j := s.lineJob()
+	j.text = append(append(j.text, text...), '\n')
+	s.waitingBytes += len(text) + 1
+	s.startDrainer()
 }
 
 // addLostLine adds a line that says how many lines did not fit into the buffer. mu must be held.
@@ -340,7 +361,7 @@ func (s *subscription) configure(conf *Subscription, pushing bool) (ending []clo
 	if old == nil {
 		old = &Subscription{}
 	}
-	s.conf, s.hasLines = conf, conf.Type.Spec().Format == Lines
+	s.conf, s.format = conf, conf.Type.Spec().Format
 	if old.Name != "" && *old != *conf {
 		s.jobs = append(s.jobs, job{kind: jobReconfigure, conf: conf})
 		s.startDrainer()

@@ -87,6 +87,7 @@ func Open(o Options) (*Server, error) {
 		Clock: o.Clock, Rand: o.Entropy.Stream("mail/delivery"), Hostname: o.Hostname,
 		Logger: o.Logger, TLS: o.Certificates.Client, TrustedRoots: o.TrustedRoots,
 		OnTLSFailed: o.OnTLSFailed, LoggedHeaders: headers,
+		BounceBytes: func() int { return logs.Section.Get(o.Committed()).BounceBytes() },
 		BounceProfile: func(name string) string {
 			l, _ := listener.Section.Get(o.Committed()).Find(name)
 			return l.BounceProfile
