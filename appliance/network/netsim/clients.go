@@ -23,10 +23,9 @@ const answerTimeout = 5 * time.Second
 // appliance accepts connections in the order in which they are established.
 const orderTimeout = time.Second
 
-// followTimeout is how long the first connection to a service waits for those that follow it.
-// Unless their packets are lost, they are established within a millisecond, or as soon as a busy
-// machine gets round to it.
-const followTimeout = 10 * time.Second
+// settleTimeout is how long others wait for connections to be opened. Unless their packets are
+// lost, they are open within milliseconds, or as soon as a busy machine gets round to it.
+const settleTimeout = 10 * time.Second
 
 // clients are the connections of a topology.
 type clients struct {
@@ -35,14 +34,15 @@ type clients struct {
 	servicePort func(service string) uint16
 	running     func() bool // reports whether the world runs
 
-	followers sync.WaitGroup // connections that are opened after another one
-	ctx       context.Context
-	cancel    context.CancelFunc // ends ctx, which is the followers'
+	opening sync.WaitGroup // goroutines that open connections in the background
+	ctx     context.Context
+	cancel  context.CancelFunc // ends ctx, which is that of the background
 
-	mu      sync.Mutex // servicePort and running are called under it
-	stopped bool
-	conns   []network.Conn
-	waiting []*topology.Client // to be opened after the first connection to a service
+	mu       sync.Mutex // servicePort and running are called under it
+	stopped  bool
+	conns    []network.Conn
+	waiting  []*topology.Client // to be opened after the first connection to a service
+	settling []context.Context  // each ends when connections are open, or after settleTimeout
 }
 
 func newClients(s *stacks, servicePort func(string) uint16, running func() bool) *clients {
@@ -56,76 +56,144 @@ func newClients(s *stacks, servicePort func(string) uint16, running func() bool)
 	return c
 }
 
+// A dial is a connection of the topology that has a socket.
+type dial struct {
+	*topology.Client
+	socket *vnet.PendingDial
+}
+
 // start opens the connections that follow no other. Their sockets are opened in the order of the
-// topology (B38). start returns when all are established and have exchanged their text; those that
-// failed are in the error.
+// topology (B38). Connections of hosts, which the appliance's services answer, are established and
+// have exchanged their text when start returns. Connections of the appliance are established in
+// the background; see wait. The error is about the sockets and the connections of hosts.
 func (c *clients) start(ctx context.Context) error {
+	if !c.begin() {
+		return ErrStopped
+	}
+	defer c.opening.Done()
 	list := c.stacks.topology.Clients
 	var running sync.WaitGroup
 	errs := make([]error, len(list))
+	var background []dial
 	for i := range list {
 		if list[i].After != "" {
 			continue
 		}
 		d, err := c.newDial(&list[i])
-		if err != nil {
+		switch {
+		case err != nil:
 			errs[i] = err
-			continue
+		case d.From == topology.FromAppliance:
+			background = append(background, d)
+		default:
+			c.openNext(ctx, &running, d, func(err error) { errs[i] = err })
 		}
-		turn, established := context.WithTimeout(ctx, orderTimeout)
-		running.Go(func() {
-			defer established()
-			errs[i] = c.open(ctx, &list[i], d, established)
-		})
-		<-turn.Done()
 	}
+	c.openInBackground(background)
 	running.Wait()
 	return errors.Join(errs...)
 }
 
-// accepted opens the connections that follow the first one to a port of the appliance. It
-// returns when they are established, so that the tables that a client of that first connection
-// asks for have them, or after followTimeout.
-func (c *clients) accepted(port uint16) {
-	var wait []context.Context
-	for _, x := range c.takeFollowers(port) {
-		established, cancel := context.WithTimeout(c.ctx, followTimeout)
-		wait = append(wait, established)
-		d, err := c.newDial(x)
-		go func() {
-			defer c.followers.Done()
-			defer cancel()
-			if err == nil {
-				err = c.open(c.ctx, x, d, cancel)
-			}
-			if err != nil && c.ctx.Err() == nil {
-				c.stacks.options.Logger.Warn("a connection of the topology is missing", "error", err)
-			}
-		}()
+// openNext opens a connection in a goroutine of group, which calls done in the end. openNext
+// returns when the connection is established, or after orderTimeout: a slow one does not hold up
+// the next.
+func (c *clients) openNext(ctx context.Context, group *sync.WaitGroup, d dial, done func(error)) {
+	turn, established := context.WithTimeout(ctx, orderTimeout)
+	group.Go(func() {
+		defer established()
+		done(c.open(ctx, d, established))
+	})
+	<-turn.Done()
+}
+
+// openInBackground opens connections in their order in a goroutine. wait blocks until it has ended.
+// It is called after begin.
+func (c *clients) openInBackground(list []dial) {
+	if len(list) == 0 {
+		return
 	}
-	for _, established := range wait {
-		<-established.Done()
+	settled, done := context.WithTimeout(c.ctx, settleTimeout)
+	c.mu.Lock()
+	c.settling = append(c.settling, settled)
+	c.mu.Unlock()
+	c.opening.Go(func() {
+		defer done()
+		var running sync.WaitGroup
+		for _, d := range list {
+			c.openNext(c.ctx, &running, d, c.logMissing)
+		}
+		running.Wait()
+	})
+}
+
+// logMissing logs the error of a connection that is opened in the background.
+func (c *clients) logMissing(err error) {
+	if err != nil && c.ctx.Err() == nil {
+		c.stacks.options.Logger.Warn("a connection of the topology is missing", "error", err)
 	}
 }
 
-// takeFollowers returns the connections to open after the first one to a port. The caller must
-// call followers.Done for each.
+// wait blocks until the connections that are opened in the background are open and have exchanged
+// their text, or for settleTimeout. Whatever shows the world, or changes it, calls wait first, so
+// that nobody sees it before these connections are a part of it.
+func (c *clients) wait() {
+	c.mu.Lock()
+	c.settling = slices.DeleteFunc(c.settling, func(x context.Context) bool { return x.Err() != nil })
+	settling := slices.Clone(c.settling)
+	c.mu.Unlock()
+	for _, settled := range settling {
+		<-settled.Done()
+	}
+}
+
+// accepted opens the connections that follow the first one to a port of the appliance: those of
+// hosts until they are established, those of the appliance in the background.
+func (c *clients) accepted(port uint16) {
+	if !c.begin() {
+		return
+	}
+	defer c.opening.Done()
+	var background []dial
+	for _, x := range c.takeFollowers(port) {
+		d, err := c.newDial(x)
+		switch {
+		case err != nil:
+			c.logMissing(err)
+		case d.From == topology.FromAppliance:
+			background = append(background, d)
+		default:
+			c.openNext(c.ctx, &c.opening, d, c.logMissing)
+		}
+	}
+	c.openInBackground(background)
+}
+
+// begin reports whether connections may still be opened. If so, stop waits for opening.Done.
+func (c *clients) begin() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.stopped {
+		c.opening.Add(1)
+	}
+	return !c.stopped
+}
+
+// takeFollowers returns the connections to open after the first one to a port.
 func (c *clients) takeFollowers(port uint16) (list []*topology.Client) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.waiting = slices.DeleteFunc(c.waiting, func(x *topology.Client) bool {
-		follows := !c.stopped && c.running() && c.servicePort(x.After) == port
+		follows := c.running() && c.servicePort(x.After) == port
 		if follows {
 			list = append(list, x)
 		}
 		return follows
 	})
-	c.followers.Add(len(list))
 	return list
 }
 
 // newDial opens the socket of a connection.
-func (c *clients) newDial(x *topology.Client) (*vnet.PendingDial, error) {
+func (c *clients) newDial(x *topology.Client) (dial, error) {
 	host := c.stacks.hosts
 	if x.From == topology.FromAppliance {
 		host = c.stacks.appliance
@@ -134,26 +202,24 @@ func (c *clients) newDial(x *topology.Client) (*vnet.PendingDial, error) {
 		Local: x.Local, Remote: x.Remote, Owner: x.Owner, User: x.User,
 	})
 	if err != nil {
-		return nil, fmt.Errorf("client %v: %w", x.Local, err)
+		return dial{}, fmt.Errorf("client %v: %w", x.Local, err)
 	}
-	return d, nil
+	return dial{x, d}, nil
 }
 
 // open establishes a connection, calls established, and exchanges the client's text.
-func (c *clients) open(
-	ctx context.Context, x *topology.Client, d *vnet.PendingDial, established func(),
-) error {
-	conn, err := d.Connect(ctx)
+func (c *clients) open(ctx context.Context, d dial, established func()) error {
+	conn, err := d.socket.Connect(ctx)
 	if err != nil {
-		return fmt.Errorf("client %v: %w", x.Local, err)
+		return fmt.Errorf("client %v: %w", d.Local, err)
 	}
 	established()
 	if !c.add(conn) {
 		conn.Abort()
-		return fmt.Errorf("client %v: %w", x.Local, ErrStopped)
+		return fmt.Errorf("client %v: %w", d.Local, ErrStopped)
 	}
-	if err := exchange(conn, x); err != nil {
-		return fmt.Errorf("client %v: %w", x.Local, err)
+	if err := exchange(conn, d.Client); err != nil {
+		return fmt.Errorf("client %v: %w", d.Local, err)
 	}
 	return nil
 }
@@ -210,5 +276,5 @@ func (c *clients) stop() {
 	for _, conn := range conns {
 		conn.Abort()
 	}
-	c.followers.Wait()
+	c.opening.Wait()
 }

@@ -54,6 +54,14 @@
 // of a door whose service does not listen yet wait, so that a client that knows the address
 // is not refused while the appliance boots.
 //
+// # Connections of the topology
+//
+// A topology can list connections that exist when the appliance is up. Those that the appliance
+// opens are established in the background, since their packets take as long as their paths, and a
+// start would wait for them. Functions that show the world or change it (tables, counters, taps,
+// faults, servers, addresses) wait until these connections are open, so that nobody sees a world
+// without them. Dialing and listening do not wait.
+//
 // # Faults
 //
 // Packets can be dropped, refused, delayed, lost or slowed down, at the gateways, on a path,

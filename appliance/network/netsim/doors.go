@@ -21,6 +21,7 @@ type doors struct {
 	*vnet.Host // the appliance's stack
 	stacks     *stacks
 	accepted   func(port uint16) // called when a service has accepted a connection
+	settle     func()            // blocks while connections of the topology are being opened
 
 	mu          sync.Mutex
 	fronts      []*front
@@ -53,10 +54,10 @@ type front struct {
 }
 
 // newDoors makes the doors, which are shut. It calls accepted, without a lock, when a service
-// has accepted a connection on a port.
-func newDoors(s *stacks, accepted func(port uint16)) *doors {
+// has accepted a connection on a port, and settle before it shows or changes the network.
+func newDoors(s *stacks, accepted func(port uint16), settle func()) *doors {
 	d := &doors{
-		Host: s.appliance, stacks: s, accepted: accepted,
+		Host: s.appliance, stacks: s, accepted: accepted, settle: settle,
 		listening:   make(map[netip.AddrPort]int),
 		ports:       make(map[string]uint16),
 		clientAddrs: make(map[netip.Addr]netip.Addr),
@@ -225,15 +226,6 @@ func (d *doors) countListener(a netip.AddrPort, change int) {
 		delete(d.listening, a)
 	}
 	d.update()
-}
-
-// SetAddrs changes addresses of the appliance's stack. The doors lead to the new ones.
-func (d *doors) SetAddrs(ifname string, addrs []netip.Prefix) error {
-	err := d.Host.SetAddrs(ifname, addrs)
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.update()
-	return err
 }
 
 // A listener notifies the doors when it accepts a connection and when it is closed.

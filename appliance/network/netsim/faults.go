@@ -15,8 +15,8 @@ import (
 // Faults are the faults of a network: the rules of its topology, and rules that are added
 // while it runs. They outlive a world, so that an appliance that reboots finds its network
 // unchanged: rules keep their counts, stopped servers stay stopped, and mail servers keep the
-// rules by which they misbehave. They apply to one
-// world at a time. Methods are safe for concurrent use and do not block.
+// rules by which they misbehave. They apply to one world at a time. Methods are safe for concurrent
+// use. They do not block, except while a world opens the connections of its topology.
 type Faults struct {
 	topology *topology.Topology
 	clock    clock.Clock
@@ -42,7 +42,10 @@ type fault struct {
 }
 
 // An attachment is a world that the faults apply to.
-type attachment struct{ apply func(active []*fault) }
+type attachment struct {
+	apply  func(active []*fault)
+	settle func() // blocks while packets of the start are in flight, to which faults would apply
+}
 
 type timer struct{ stop func() bool }
 
@@ -96,6 +99,16 @@ func NewFaults(t *topology.Topology, c clock.Clock) *Faults {
 	return f
 }
 
+// settle waits for the attached world. It is called without mu.
+func (f *Faults) settle() {
+	f.mu.Lock()
+	world := f.world
+	f.mu.Unlock()
+	if world != nil {
+		world.settle()
+	}
+}
+
 // restore is called with mu held, or before anything else can call f.
 func (f *Faults) restore() {
 	f.list, f.lastID = nil, 0
@@ -132,6 +145,7 @@ func (f *Faults) AddSpec(s FaultSpec) (Fault, error) {
 	if err := s.Rule.Check(f.topology); err != nil {
 		return Fault{}, err
 	}
+	f.settle()
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	x, err := f.insert(s)
@@ -160,6 +174,7 @@ func (f *Faults) insert(s FaultSpec) (*fault, error) {
 
 // Remove removes a fault and forgets its counts. The error is a *NotFoundError.
 func (f *Faults) Remove(id int) error {
+	f.settle()
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	i := slices.IndexFunc(f.list, func(x *fault) bool { return x.id == id })
@@ -173,6 +188,7 @@ func (f *Faults) Remove(id int) error {
 
 // Clear removes all faults, those of the topology too. Stopped servers stay stopped.
 func (f *Faults) Clear() {
+	f.settle()
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.list = nil
@@ -181,6 +197,7 @@ func (f *Faults) Clear() {
 
 // List returns all faults, those that are over too. The first that matches a packet decides.
 func (f *Faults) List() []Fault {
+	f.settle()
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.reports()
@@ -288,12 +305,12 @@ func (f *Faults) stopTimer() {
 }
 
 // attach makes the faults apply to another world, by calling apply with the active faults
-// now and whenever these change. Calls do not overlap. detach ends that, unless yet another
-// world has been attached meanwhile.
-func (f *Faults) attach(apply func(active []*fault)) (detach func()) {
+// now and whenever these change. Calls do not overlap. settle is called before a caller sees or
+// changes the faults. detach ends that, unless yet another world has been attached meanwhile.
+func (f *Faults) attach(apply func(active []*fault), settle func()) (detach func()) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	a := &attachment{apply}
+	a := &attachment{apply, settle}
 	f.world = a
 	f.apply()
 	return func() {

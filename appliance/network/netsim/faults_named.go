@@ -70,6 +70,7 @@ func (f *Faults) find(ref string) (*fault, error) {
 // Find returns the fault with a number or a name. The error is a *NotFoundError, or a
 // *ConflictError if several faults have the name.
 func (f *Faults) Find(ref string) (Fault, error) {
+	f.settle()
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	x, err := f.find(ref)
@@ -81,6 +82,7 @@ func (f *Faults) Find(ref string) (Fault, error) {
 
 // Delete is Remove for a fault with a number or a name. Errors are those of Find.
 func (f *Faults) Delete(ref string) error {
+	f.settle()
 	f.mu.Lock()
 	x, err := f.find(ref)
 	f.mu.Unlock()
@@ -99,6 +101,7 @@ func (f *Faults) Put(ref string, s FaultSpec) (set Fault, created bool, err erro
 		return Fault{}, false, &topology.RuleError{Key: "name", Message: fmt.Sprintf(
 			"%q is not the name in the path, expected %q or no name", name, ref)}
 	}
+	f.settle()
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	x, created, err := f.put(ref, s)
@@ -144,6 +147,7 @@ func (f *Faults) change(x *fault, s FaultSpec) {
 // Update lets edit change a fault, with the consequences of Put. The error is that of edit, or one
 // of Find and of Add. edit must not call methods of f.
 func (f *Faults) Update(ref string, edit func(*FaultSpec) error) (Fault, error) {
+	f.settle()
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	x, err := f.find(ref)
@@ -181,6 +185,7 @@ func (f *Faults) Set(specs []FaultSpec) ([]Fault, error) {
 			}
 		}
 	}
+	f.settle()
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.closed {
@@ -204,6 +209,7 @@ func (f *Faults) Set(specs []FaultSpec) ([]Fault, error) {
 // Restore makes the faults those of the topology, from scratch. Servers that were stopped are no
 // longer, but the world that f applies to does not start them.
 func (f *Faults) Restore() {
+	f.settle()
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.restore()

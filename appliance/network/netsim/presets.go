@@ -94,6 +94,7 @@ func unplugAll(t *topology.Topology) (rules []topology.Rule) {
 // Presets returns the presets of this network.
 func (f *Faults) Presets() []Preset {
 	list := Presets(f.topology)
+	f.settle()
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for i := range list {
@@ -133,6 +134,7 @@ func (f *Faults) SetPreset(name string, active bool) (Preset, error) {
 	if err != nil {
 		return Preset{}, err
 	}
+	f.settle()
 	f.mu.Lock()
 	before := slices.Clone(f.list)
 	for _, r := range slices.Backward(p.Rules) { // the first one gets the first place

@@ -81,7 +81,8 @@ func (w *World) build(o Options) error {
 	if w.stacks, err = newStacks(w.topology, o); err != nil {
 		return err
 	}
-	w.doors = newDoors(w.stacks, func(port uint16) { w.clients.accepted(port) })
+	w.doors = newDoors(w.stacks,
+		func(port uint16) { w.clients.accepted(port) }, func() { w.clients.wait() })
 	err = w.doors.checkBackDoors(w.topology)
 	if err == nil {
 		err = w.doors.addHosts()
@@ -99,7 +100,7 @@ func (w *World) build(o Options) error {
 	w.servers = newServers(w.topology, w.stacks.hosts, peers.Config{
 		Authority: w.authority, Clock: o.Clock, Logger: o.Logger,
 	}, o.Entropy, w.faults, w.isRunning)
-	w.detachFaults = w.faults.attach(w.stacks.applyFaults)
+	w.detachFaults = w.faults.attach(w.stacks.applyFaults, w.clients.wait)
 	return nil
 }
 
@@ -108,7 +109,10 @@ func (w *World) Network() network.Network { return w.doors }
 
 // Hosts returns the network of the simulated hosts. A local address selects the host that
 // listens or dials.
-func (w *World) Hosts() network.Transport { return w.stacks.hosts }
+func (w *World) Hosts() network.Transport {
+	w.clients.wait()
+	return w.stacks.hosts
+}
 
 // Topology returns the topology that the world was made of. It must not be changed.
 func (w *World) Topology() *topology.Topology { return w.topology }
@@ -131,23 +135,36 @@ func (w *World) SetServicePort(service string, port uint16) error {
 
 // Peer returns a server by the name of its service (HOST/TYPE unless the topology gives
 // one), or nil if there is none.
-func (w *World) Peer(name string) peers.Peer { return w.servers.peers[name] }
+func (w *World) Peer(name string) peers.Peer {
+	w.clients.wait()
+	return w.servers.peers[name]
+}
 
 // Servers returns the state of all servers in the order of the topology.
-func (w *World) Servers() []Server { return w.servers.list() }
+func (w *World) Servers() []Server {
+	w.clients.wait()
+	return w.servers.list()
+}
 
 // Server returns the state of one server. The error is a *NotFoundError.
-func (w *World) Server(name string) (Server, error) { return w.servers.get(name) }
+func (w *World) Server(name string) (Server, error) {
+	w.clients.wait()
+	return w.servers.get(name)
+}
 
 // StopServer stops a server as if its machine had crashed: established connections are cut
 // and new ones are refused, until StartServer. Another world with the same Faults does not
 // start it. If the server is stopped already, StopServer does nothing. The error is a
 // *NotFoundError, or ErrStopped if the world is not running.
-func (w *World) StopServer(name string) error { return w.servers.stopServer(name) }
+func (w *World) StopServer(name string) error {
+	w.clients.wait()
+	return w.servers.stopServer(name)
+}
 
 // StartServer starts a server that has been stopped. If the server is running, StartServer
 // does nothing.
 func (w *World) StartServer(ctx context.Context, name string) error {
+	w.clients.wait()
 	return w.servers.startServer(ctx, name)
 }
 
@@ -170,8 +187,9 @@ func (w *World) Start(ctx context.Context) error {
 // StartClients must be called when the appliance's services are up. Doors whose service
 // does not listen are then shut, and the topology's connections are opened in their order
 // (B38), except those that follow another connection. A slow one does not hold up the next.
-// StartClients returns when all are open and have sent and received their text; the error
-// names those that could not be opened.
+// When StartClients returns, those of hosts are open and have sent and received their text;
+// the error names those that could not be opened. The appliance's own are opened in the
+// background: whatever shows or changes the world waits until they are open (settleTimeout).
 func (w *World) StartClients(ctx context.Context) error {
 	w.doors.setServicesUp()
 	return w.clients.start(ctx)
