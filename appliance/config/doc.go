@@ -37,7 +37,9 @@
 // A Config and a Draft hold each section as XML. So no caller can reach a committed value by
 // pointer, two values are equal if their bytes are, and saving, loading and comparing are loops.
 // The price is decoding in Get. Values that can be copied are decoded once and then copied; a
-// caller that needs a list for every packet keeps the value that Applier.Apply gave it.
+// caller that needs a list for every packet keeps the value that Applier.Apply gave it. Defaults
+// and the values of a factory, which the program itself made, are encoded only when they are
+// compared or written: a start does neither.
 //
 // encoding/xml ignores elements that it does not know. Therefore each section's type is also
 // turned into a schema, against which files are checked before they are decoded: a mistyped

@@ -229,9 +229,10 @@ func (n *node) bytes() []byte {
 
 // tree returns the value as a tree, which the caller may change.
 func (e *entry) tree() *node {
-	n, err := parse(bytes.NewReader(e.xml), limits{int64(len(e.xml)), len(e.xml), len(e.xml)})
+	text := e.xml()
+	n, err := parse(bytes.NewReader(text), limits{int64(len(text)), len(text), len(text)})
 	if err != nil {
-		panic(fmt.Sprintf("config: %s: %v", e.xml, err)) // unreachable: encode made it
+		panic(fmt.Sprintf("config: %s: %v", text, err)) // unreachable: encode made it
 	}
 	return n
 }

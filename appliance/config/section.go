@@ -62,21 +62,24 @@ type spec struct {
 	group        Group
 	order        int
 	schema       *schema
-	defaultEntry func() *entry // encodes the default at the first call: most programs need few
-	copier       copier        // nil if values hold nothing by reference
-	copyable     bool          // copier makes complete copies; if not, each Get decodes again
+	defaultEntry func() *entry
+	copier       copier // nil if values hold nothing by reference
+	copyable     bool   // copier makes complete copies; if not, each Get decodes again
 	check        func(*Config) error
 	// canonical decodes a value of the section's type and encodes it again.
 	canonical func([]byte) (*entry, error)
 }
 
-// An entry is one encoded value. It is immutable.
+// An entry is one value. It is immutable.
 type entry struct {
-	xml     []byte
-	decoded atomic.Pointer[any] // the value of xml after the first Get, if it is copyable
+	xml     func() []byte       // the encoded value
+	decoded atomic.Pointer[any] // the value itself, if it is copyable and known
 }
 
-func equalXML(a, b *entry) bool { return a == b || bytes.Equal(a.xml, b.xml) }
+// encoded returns the entry of an encoded value.
+func encoded(xml []byte) *entry { return &entry{xml: func() []byte { return xml }} }
+
+func equalXML(a, b *entry) bool { return a == b || bytes.Equal(a.xml(), b.xml()) }
 
 // registry holds the sections by name. Define fills it while packages are initialized; afterwards
 // it is only read.
@@ -112,7 +115,7 @@ type Section[T any] struct {
 // tagged `secret:"hash"` or `secret:"text"` is a passphrase (see Passphrases).
 //
 // Define is meant for package-level variables. It panics if the name is taken or T is any other
-// type. If def does not survive encoding and decoding, the first Get that needs it panics.
+// type. If def does not survive encoding and decoding, the first encoding of it panics.
 func Define[T any](
 	name string, def T, check func(v T, c *Config) error, options ...Option,
 ) *Section[T] {
@@ -130,12 +133,12 @@ func Define[T any](
 	}
 	s := &Section[T]{sp, def}
 	sp.defaultEntry = sync.OnceValue(func() *entry {
-		e := s.encode(def)
-		if again, err := sp.canonical(e.xml); err != nil || !equalXML(again, e) {
-			panic(fmt.Sprintf("config: section %s: the default does not survive encoding: %s, %v",
-				name, e.xml, err))
-		}
-		return e
+		return s.encodeLater(def, func(text []byte) {
+			if again, err := sp.canonical(text); err != nil || !bytes.Equal(again.xml(), text) {
+				panic(fmt.Sprintf("config: section %s: the default does not survive encoding: %s, %v",
+					name, text, err))
+			}
+		})
 	})
 	sp.check = func(c *Config) error {
 		if check == nil {
@@ -170,14 +173,14 @@ func (s *Section[T]) Equal(a, b View) bool { return equalXML(a.entry(s.spec), b.
 func (s *Section[T]) Set(d *Draft, value T) { d.set(s.spec, s.encode(value)) }
 
 // SetFactory sets the section's value in the factory. If the value is the default, the factories of
-// a process share it, encoded and decoded.
+// a process share it.
 func (s *Section[T]) SetFactory(f *Factory, value T) {
 	f.checked = false
 	if reflect.DeepEqual(value, s.def) {
 		delete(f.set, s.name)
 		return
 	}
-	f.set[s.name] = s.encode(value)
+	f.set[s.name] = s.encodeLater(value, func([]byte) {})
 }
 
 // Edit calls fn with the section's value, and sets it to what fn has made of it unless fn returns
@@ -231,7 +234,25 @@ func (s *Section[T]) encode(v T) *entry {
 	if err != nil { // Define has checked the type, so only a marshaler of its own can fail
 		panic(fmt.Sprintf("config: section %s does not encode: %v", s.name, err))
 	}
-	return &entry{xml: b.Bytes()}
+	return encoded(b.Bytes())
+}
+
+// encodeLater returns the entry of a value that few programs need in its encoded form. It is
+// encoded when it is first compared or written, and then checked.
+func (s *Section[T]) encodeLater(v T, check func(text []byte)) *entry {
+	if !s.copyable {
+		e := s.encode(v)
+		check(e.xml())
+		return e
+	}
+	kept := any(s.copyOf(v))
+	e := &entry{xml: sync.OnceValue(func() []byte {
+		text := s.encode(kept.(T)).xml()
+		check(text)
+		return text
+	})}
+	e.decoded.Store(&kept)
+	return e
 }
 
 func (s *Section[T]) decode(e *entry) T {
@@ -239,7 +260,7 @@ func (s *Section[T]) decode(e *entry) T {
 		return s.copyOf((*p).(T))
 	}
 	var v T
-	if err := xml.Unmarshal(e.xml, &v); err != nil { // unreachable: encode or canonical made it
+	if err := xml.Unmarshal(e.xml(), &v); err != nil { // unreachable: encode or canonical made it
 		panic(fmt.Sprintf("config: section %s does not decode: %v", s.name, err))
 	}
 	if s.copyable {
