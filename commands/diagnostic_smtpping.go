@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"net/netip"
-	"regexp"
 	"slices"
 	"strings"
 	"syscall"
@@ -15,6 +14,7 @@ import (
 	"github.com/esasim/esasim/appliance/clock"
 	"github.com/esasim/esasim/appliance/mail"
 	"github.com/esasim/esasim/appliance/netconfig"
+	"github.com/esasim/esasim/appliance/pattern"
 	"github.com/esasim/esasim/appliance/refusal"
 	"github.com/esasim/esasim/appliance/resolver"
 	"github.com/esasim/esasim/shell"
@@ -103,11 +103,11 @@ func askSMTPHost(ctx context.Context, env *shell.Env) (string, error) {
 	return exchangers[n].Host, nil
 }
 
-var hostLabels = regexp.MustCompile(`^(?i)([a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?\.)*` +
+var hostLabels = pattern.New(`^(?i)([a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?\.)*` +
 	`[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?\.?$`)
 
 func checkSMTPHost(s string) error {
-	if _, err := netip.ParseAddr(s); err != nil && (len(s) > 253 || !hostLabels.MatchString(s)) {
+	if _, err := netip.ParseAddr(s); err != nil && (len(s) > 253 || !hostLabels().MatchString(s)) {
 		return refusal.New("The value must be a host name or an IP address.")
 	}
 	return nil
@@ -147,10 +147,10 @@ func askTestMessage(ctx context.Context, env *shell.Env) (*mail.Message, error) 
 	}
 }
 
-var mailbox = regexp.MustCompile(`^[^\s<>@"(),:;\[\]\\]{1,64}@([A-Za-z0-9_-]+\.)*[A-Za-z0-9_-]+$`)
+var mailbox = pattern.New(`^[^\s<>@"(),:;\[\]\\]{1,64}@([A-Za-z0-9_-]+\.)*[A-Za-z0-9_-]+$`)
 
 func checkMailbox(s string) error {
-	if len(s) > 254 || !mailbox.MatchString(s) {
+	if len(s) > 254 || !mailbox().MatchString(s) {
 		return refusal.New("The value must be a mail address such as user@example.com.")
 	}
 	return nil

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/esasim/esasim/appliance/pattern"
 	"github.com/esasim/esasim/appliance/refusal"
 	"github.com/esasim/esasim/shell"
 )
@@ -22,10 +23,10 @@ const (
 
 // fieldPatterns match the lines of a mail log that give a field of a message (logs.md 3.1,
 // 3.2). The first group is the message's MID, the second one the value.
-var fieldPatterns = map[searchField]*regexp.Regexp{
-	byFrom:    regexp.MustCompile(`^.{24} \w+: MID (\d+) ICID \d+ From: <(.*)>`),
-	byTo:      regexp.MustCompile(`^.{24} \w+: MID (\d+) ICID \d+ RID \d+ To: <(.*)>`),
-	bySubject: regexp.MustCompile(`^.{24} \w+: MID (\d+) Subject ['"](.*)['"]$`),
+var fieldPatterns = map[searchField]func() *regexp.Regexp{
+	byFrom:    pattern.New(`^.{24} \w+: MID (\d+) ICID \d+ From: <(.*)>`),
+	byTo:      pattern.New(`^.{24} \w+: MID (\d+) ICID \d+ RID \d+ To: <(.*)>`),
+	bySubject: pattern.New(`^.{24} \w+: MID (\d+) Subject ['"](.*)['"]$`),
 }
 
 // find lists the messages that match and asks for one of them. In the inline form it returns
@@ -35,7 +36,7 @@ func (q *trackingQuery) find(ctx context.Context, env *shell.Env) (int, error) {
 	var lines []string
 	seen := map[int]bool{}
 	err := eachLine(ctx, env, q.log, q.selectFiles, func(line string) error {
-		m := fieldPatterns[q.by].FindStringSubmatch(line)
+		m := fieldPatterns[q.by]().FindStringSubmatch(line)
 		if m == nil || !q.re.MatchString(m[2]) {
 			return nil
 		}
@@ -66,8 +67,8 @@ func (q *trackingQuery) find(ctx context.Context, env *shell.Env) (int, error) {
 }
 
 var (
-	midInLine  = regexp.MustCompile(`\b(?:MID|Message) (\d+)\b`)
-	connInLine = regexp.MustCompile(`\b([IDR]CID):? (\d+)\b`)
+	midInLine  = pattern.New(`\b(?:MID|Message) (\d+)\b`)
+	connInLine = pattern.New(`\b([IDR]CID):? (\d+)\b`)
 )
 
 // ownText returns the beginning of a line that the appliance has worded itself: what other hosts say,
@@ -86,7 +87,7 @@ func (q *trackingQuery) show(ctx context.Context, env *shell.Env, mid int) error
 	each := func(f func(line string, mine, other bool)) error {
 		return eachLine(ctx, env, q.log, q.selectFiles, func(line string) error {
 			mine, other := false, false
-			for _, m := range midInLine.FindAllStringSubmatch(ownText(line), -1) {
+			for _, m := range midInLine().FindAllStringSubmatch(ownText(line), -1) {
 				if m[1] == strconv.Itoa(mid) {
 					mine = true
 				} else {
@@ -103,7 +104,7 @@ func (q *trackingQuery) show(ctx context.Context, env *shell.Env, mid int) error
 			return
 		}
 		found = true
-		for _, c := range connInLine.FindAllStringSubmatch(line, -1) {
+		for _, c := range connInLine().FindAllStringSubmatch(line, -1) {
 			if c[2] != "0" { // 0 stands for a message that the appliance itself made
 				conns[c[1]+" "+c[2]] = true
 			}
@@ -116,7 +117,7 @@ func (q *trackingQuery) show(ctx context.Context, env *shell.Env, mid int) error
 		return refusal.New("No matching message IDs were found.")
 	}
 	return each(func(line string, mine, other bool) {
-		for _, c := range connInLine.FindAllStringSubmatch(line, -1) {
+		for _, c := range connInLine().FindAllStringSubmatch(line, -1) {
 			mine = mine || !other && conns[c[1]+" "+c[2]]
 		}
 		if mine {

@@ -5,13 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/esasim/esasim/appliance/config"
 	"github.com/esasim/esasim/appliance/netconfig"
+	"github.com/esasim/esasim/appliance/pattern"
 	"github.com/esasim/esasim/appliance/product"
 	"github.com/esasim/esasim/appliance/refusal"
 	"github.com/esasim/esasim/shell"
@@ -46,12 +46,12 @@ func editSection[T any](env *shell.Env, s *config.Section[T], change func(*T) er
 	return err
 }
 
-var objectName = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9._ -]{0,39}$`)
+var objectName = pattern.New(`^[A-Za-z][A-Za-z0-9._ -]{0,39}$`)
 
 // checkObjectName refuses an invalid name of an IP interface, a group or a route. Such a name
 // begins with a letter, so that an answer can be either a name or a number.
 func checkObjectName(name string) error {
-	if !objectName.MatchString(name) {
+	if !objectName().MatchString(name) {
 		return refusal.New("The name must begin with a letter and consist of letters, digits, " +
 			"blanks, hyphens, dots and underscores: 40 characters at most.")
 	}

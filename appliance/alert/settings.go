@@ -1,11 +1,11 @@
 package alert
 
 import (
-	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/esasim/esasim/appliance/config"
+	"github.com/esasim/esasim/appliance/pattern"
 	"github.com/esasim/esasim/appliance/refusal"
 )
 
@@ -174,12 +174,12 @@ func (r Recipient) check() error {
 	return nil
 }
 
-var mailbox = regexp.MustCompile(`^[A-Za-z0-9!#$%&'*+/=?^_{|}~.` + "`" +
+var mailbox = pattern.New(`^[A-Za-z0-9!#$%&'*+/=?^_{|}~.` + "`" +
 	`-]{1,64}@([A-Za-z0-9_-]{1,63}\.)*[A-Za-z0-9_-]{1,63}$`)
 
 // CheckAddress returns nil, or a refusal that says what is wrong with a mail address.
 func CheckAddress(s string) error {
-	if len(s) > 254 || !mailbox.MatchString(s) {
+	if len(s) > 254 || !mailbox().MatchString(s) {
 		return refusal.New("The value must be a mail address such as user@example.com.")
 	}
 	return nil

@@ -6,9 +6,10 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"regexp"
 	"strconv"
 	"strings"
+
+	"github.com/esasim/esasim/appliance/pattern"
 )
 
 // A Step is a part of an SMTP conversation, named by its command if it has one.
@@ -155,13 +156,13 @@ func parseLine(line string) (code int, text string, last, ok bool) {
 	return code, line[4:], line[3] == ' ', line[3] == ' ' || line[3] == '-'
 }
 
-var enhanced = regexp.MustCompile(`^([245]\.\d{1,3}\.\d{1,3})(?: |$)`)
+var enhanced = pattern.New(`^([245]\.\d{1,3}\.\d{1,3})(?: |$)`)
 
 // takeEnhanced removes the enhanced code from the lines that begin with one, and returns it and
 // the lines. A code is an enhanced code only if its class is that of the reply.
 func takeEnhanced(code int, lines []string) (found, text string) {
 	for i, l := range lines {
-		m := enhanced.FindStringSubmatch(l)
+		m := enhanced().FindStringSubmatch(l)
 		if m != nil && int(m[1][0]-'0') == code/100 {
 			found, lines[i] = m[1], l[len(m[0]):]
 		}

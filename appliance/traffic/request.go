@@ -5,13 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"regexp"
 	"strings"
 	"time"
 
 	"github.com/esasim/esasim/appliance/clock"
 	"github.com/esasim/esasim/appliance/network/netsim"
 	"github.com/esasim/esasim/appliance/network/netsim/topology"
+	"github.com/esasim/esasim/appliance/pattern"
 )
 
 // A Request is one message to send from a host. All fields but To have a default.
@@ -43,12 +43,12 @@ type Answer struct {
 	Replies  []Reply         `json:"replies"`
 }
 
-var fieldName = regexp.MustCompile(`^[!-9;-~]+$`)
+var fieldName = pattern.New(`^[!-9;-~]+$`)
 
 // check reports in one line what is wrong with a request.
 func (r *Request) check() error {
 	for name, value := range r.Headers {
-		if !fieldName.MatchString(name) || strings.ContainsAny(value, "\r\n\x00") {
+		if !fieldName().MatchString(name) || strings.ContainsAny(value, "\r\n\x00") {
 			return fmt.Errorf("headers: %q is no line of a header, expected a name and one line", name)
 		}
 	}

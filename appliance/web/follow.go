@@ -4,8 +4,9 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
-	"regexp"
 	"strconv"
+
+	"github.com/esasim/esasim/appliance/pattern"
 )
 
 // A follower is the part of a page that follows a capture in progress. Its fields are attributes of
@@ -58,13 +59,13 @@ func followed[T any](s *site, name, define string,
 }
 
 // partName matches the name of a part of a capture that keeps the newest data.
-var partName = regexp.MustCompile(`^(.+)-(?:10|[1-9])\.cap$`)
+var partName = pattern.New(`^(.+)-(?:10|[1-9])\.cap$`)
 
 // openOrJoined is open for a page. If the capture was a part of one in progress, and the parts have
 // been joined since, it sends the browser to the joined file, and the result is nil.
 func (s *site) openOrJoined(v *visit) (*openCapture, error) {
 	o, err := s.open(v)
-	m := partName.FindStringSubmatch(v.PathValue("name"))
+	m := partName().FindStringSubmatch(v.PathValue("name"))
 	if m == nil || !errors.Is(err, errNoCapture) {
 		return o, err
 	}

@@ -6,12 +6,12 @@ import (
 	"html"
 	"html/template"
 	"net/http"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"sync"
 
+	"github.com/esasim/esasim/appliance/pattern"
 	"github.com/esasim/esasim/appliance/product"
 )
 
@@ -28,8 +28,8 @@ type topic struct {
 }
 
 var (
-	tags   = regexp.MustCompile(`<[^>]*>`)
-	blanks = regexp.MustCompile(`\s+`)
+	tags   = pattern.New(`<[^>]*>`)
+	blanks = pattern.New(`\s+`)
 )
 
 var topics = sync.OnceValue(func() []topic {
@@ -48,8 +48,8 @@ var topics = sync.OnceValue(func() []topic {
 		list = append(list, topic{
 			Name: strings.TrimSuffix(e.Name(), ".html"), Title: title, from: from, before: below,
 			Body: template.HTML(body), //nolint:gosec // it is ours
-			text: strings.TrimSpace(blanks.ReplaceAllString(
-				html.UnescapeString(tags.ReplaceAllString(body, " ")), " ")),
+			text: strings.TrimSpace(blanks().ReplaceAllString(
+				html.UnescapeString(tags().ReplaceAllString(body, " ")), " ")),
 		})
 	}
 	slices.SortFunc(list, func(a, b topic) int { return cmp.Compare(a.Title, b.Title) })

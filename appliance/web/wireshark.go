@@ -2,15 +2,16 @@ package web
 
 import (
 	"fmt"
-	"regexp"
 	"strings"
+
+	"github.com/esasim/esasim/appliance/pattern"
 )
 
 // wiresharkHint returns a sentence for a filter that seems to be in the language of Wireshark's
 // display filters, and "" for other filters. If every comparison in the filter is a common one,
 // the sentence contains the filter in tcpdump's language.
 func wiresharkHint(expr string) string {
-	if !displayField.MatchString(expr) && !displayProtocol.MatchString(expr) {
+	if !displayField().MatchString(expr) && !displayProtocol().MatchString(expr) {
 		return ""
 	}
 	text := " This seems to be a display filter of Wireshark; filters here are those of tcpdump."
@@ -23,14 +24,14 @@ func wiresharkHint(expr string) string {
 var (
 	// displayField matches the name of a field, such as tcp.port, or the operators contains and
 	// matches. tcpdump has neither.
-	displayField = regexp.MustCompile(
+	displayField = pattern.New(
 		`(^|[\s(!])(frame|eth|arp|ip|ipv6|icmp|icmpv6|tcp|udp|dns|http|ssh|smtp|tls|ssl|syslog|` +
 			`vlan|_ws)\.[a-z]|\b(contains|matches)\s+"`)
 	// displayProtocol matches a filter that consists of a protocol that tcpdump does not know.
-	displayProtocol = regexp.MustCompile(
+	displayProtocol = pattern.New(
 		`^\s*!?\s*(dns|http|ssh|smtp|tls|ssl|syslog|ntp|ftp|snmp)\s*$`)
 	// comparison matches one comparison, or a word of the language.
-	comparison = regexp.MustCompile(
+	comparison = pattern.New(
 		`(?i)^(?:([a-z0-9]+(?:\.[a-z0-9_]+)+)\s*` + // a field
 			`(?:(==|!=|<=|>=|<|>|\b(?:eq|ne|le|ge|lt|gt)\b)\s*([0-9a-z.:/]+))?` +
 			`|([a-z0-9]+)|(&&|\|\||!|\(|\)))\s*`)
@@ -40,7 +41,7 @@ var (
 func fromWireshark(expr string) (translated string, ok bool) {
 	var words []string
 	for rest := strings.TrimSpace(expr); rest != ""; {
-		m := comparison.FindStringSubmatch(rest)
+		m := comparison().FindStringSubmatch(rest)
 		if m == nil || m[0] == "" {
 			return "", false
 		}

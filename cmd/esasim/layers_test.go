@@ -12,6 +12,7 @@ const module = "github.com/esasim/esasim/"
 // layers is the import policy, lowest layer first. A package may import packages of lower
 // lines only, and none of its own line. Do not move a package to make a build pass.
 const layers = `
+	appliance/pattern
 	appliance/clock appliance/entropy appliance/atomicfile appliance/pcapfilter appliance/scp appliance/refusal appliance/tooltest appliance/network/netsim/topology fixtures
 	appliance/dissect appliance/config appliance/files appliance/product appliance/network appliance/events appliance/mta/queue
 	appliance/tlsconfig

@@ -1,8 +1,9 @@
 package shelltest
 
 import (
-	"regexp"
 	"strings"
+
+	"github.com/esasim/esasim/appliance/pattern"
 )
 
 // A step is a part of a conversation: the appliance's output, and then what the user types.
@@ -16,7 +17,7 @@ type step struct {
 	stay    bool   // the mark is «…»
 }
 
-var marks = regexp.MustCompile(`(?:«([^»]*)»|‹([^›]*)›)(\n?)`)
+var marks = pattern.New(`(?:«([^»]*)»|‹([^›]*)›)(\n?)`)
 
 const ctrlC = "\x03"
 
@@ -25,13 +26,13 @@ var keys = map[string]string{
 	"space": " ", "tab": "\t", "up": "\x1b[A", "down": "\x1b[B", "left": "\x1b[D",
 }
 
-var namedKey = regexp.MustCompile(`<([a-z]+)>$`)
+var namedKey = pattern.New(`<([a-z]+)>$`)
 
 // parse splits a conversation into steps. The last step has no mark.
 func parse(conversation string) []step {
 	var steps []step
 	rest, line := 0, 1
-	for _, m := range marks.FindAllStringSubmatchIndex(conversation, -1) {
+	for _, m := range marks().FindAllStringSubmatchIndex(conversation, -1) {
 		s := step{
 			line:    line,
 			output:  conversation[rest:m[0]],
@@ -66,7 +67,7 @@ func (s *step) setEchoed(text string) {
 		s.keys, s.echo = "\x1d", "^]\n"
 		return
 	}
-	if m := namedKey.FindStringSubmatch(text); m != nil && keys[m[1]] != "" {
+	if m := namedKey().FindStringSubmatch(text); m != nil && keys[m[1]] != "" {
 		s.echo = strings.TrimSuffix(text, m[0])
 		s.keys = s.echo + keys[m[1]]
 		if s.lineEnd {

@@ -4,6 +4,8 @@ import (
 	"regexp"
 	"regexp/syntax"
 	"strings"
+
+	"github.com/esasim/esasim/appliance/pattern"
 )
 
 // placeholders are the regular expressions of the placeholders, by name.
@@ -20,14 +22,14 @@ var placeholders = map[string]string{
 	"hex": `[0-9A-Fa-f]+`,
 }
 
-var placeholder = regexp.MustCompile(`⟨([a-z]+)⟩`)
+var placeholder = pattern.New(`⟨([a-z]+)⟩`)
 
 // expression returns the regular expression of a text with placeholders. quote returns that of the
 // text between them. ⟨name⟩ with an unknown name is text.
 func expression(text string, quote func(string) string) string {
 	var out strings.Builder
 	rest := 0
-	for _, m := range placeholder.FindAllStringSubmatchIndex(text, -1) {
+	for _, m := range placeholder().FindAllStringSubmatchIndex(text, -1) {
 		if form, ok := placeholders[text[m[2]:m[3]]]; ok {
 			out.WriteString(quote(text[rest:m[0]]) + "(?:" + form + ")")
 			rest = m[1]

@@ -4,9 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"regexp"
 	"strings"
 	"time"
+
+	"github.com/esasim/esasim/appliance/pattern"
 )
 
 // Record has to guess when a session waits for input: it does if no output arrives for some time.
@@ -17,7 +18,7 @@ const (
 
 // prompts matches output after which a session usually waits for input: a prompt, a question on the
 // answer's line, the pager's marker.
-var prompts = regexp.MustCompile(`(> |[:?] |-Press Any Key For More-|Password:)$`)
+var prompts = pattern.New(`(> |[:?] |-Press Any Key For More-|Password:)$`)
 
 // Record types what the conversation types and returns the conversation with the output of this
 // session. Where a line has changed in its measured values only, Record keeps the placeholders.
@@ -65,7 +66,7 @@ func (p *Player) readOutput(s step, timeout time.Duration) (string, error) {
 		switch {
 		case text.Len() == 0 && s.output == "":
 			wait = outputPause
-		case lines < 0 && prompts.MatchString(text.String()) && p.unused() == "":
+		case lines < 0 && prompts().MatchString(text.String()) && p.unused() == "":
 			wait = promptPause
 		}
 		c, err := p.next(wait)
@@ -93,7 +94,7 @@ func keepPlaceholders(before, text string) string {
 	lines := strings.SplitAfter(text, "\n")
 	for i, line := range lines {
 		for j, o := range old {
-			if placeholder.MatchString(o) && matches(o, line) {
+			if placeholder().MatchString(o) && matches(o, line) {
 				lines[i], old = o, old[j+1:]
 				break
 			}

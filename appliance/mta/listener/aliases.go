@@ -1,10 +1,10 @@
 package listener
 
 import (
-	"regexp"
 	"strings"
 
 	"github.com/esasim/esasim/appliance/config"
+	"github.com/esasim/esasim/appliance/pattern"
 	"github.com/esasim/esasim/appliance/refusal"
 )
 
@@ -84,7 +84,7 @@ func (t AliasTable) Check() error {
 
 // CheckAliasDomain returns a refusal if s cannot be a domain of a context.
 func CheckAliasDomain(s string) error {
-	if len(s) > 255 || !domainName.MatchString(s) {
+	if len(s) > 255 || !domainName().MatchString(s) {
 		return refusal.Newf("%q is no domain: expected example.com, or .example.com for all domains "+
 			"below it.", s)
 	}
@@ -92,11 +92,11 @@ func CheckAliasDomain(s string) error {
 }
 
 // domainName matches a domain, and .domain.
-var domainName = regexp.MustCompile(`^(?:\.?[A-Za-z0-9_](?:[A-Za-z0-9_-]*[A-Za-z0-9_])?)` +
+var domainName = pattern.New(`^(?:\.?[A-Za-z0-9_](?:[A-Za-z0-9_-]*[A-Za-z0-9_])?)` +
 	`(?:\.[A-Za-z0-9_](?:[A-Za-z0-9_-]*[A-Za-z0-9_])?)*$`)
 
 // plainUser matches the part before the @ of an address that may stand in the alias table.
-var plainUser = regexp.MustCompile("^[A-Za-z0-9!$%&'*+/=?^_`{|}~.-]+$")
+var plainUser = pattern.New("^[A-Za-z0-9!$%&'*+/=?^_`{|}~.-]+$")
 
 func (a Alias) check(global bool) error {
 	for _, n := range a.Names {
@@ -122,9 +122,9 @@ func (a Alias) check(global bool) error {
 // CheckAliasName returns a refusal if s cannot be the name of an alias, global or of a context.
 func CheckAliasName(s string, global bool) error {
 	user, domain, full := cutAddress(s)
-	ok := len(s) <= maxAddress && (plainUser.MatchString(user) || global && user == "" && full)
+	ok := len(s) <= maxAddress && (plainUser().MatchString(user) || global && user == "" && full)
 	if full && ok {
-		ok = domainName.MatchString(domain) && (user == "" || domain[0] != '.')
+		ok = domainName().MatchString(domain) && (user == "" || domain[0] != '.')
 	}
 	switch {
 	case ok:
@@ -138,9 +138,9 @@ func CheckAliasName(s string, global bool) error {
 // CheckAliasTarget returns a refusal if s cannot be what an alias stands for.
 func CheckAliasTarget(s string) error {
 	user, domain, full := cutAddress(s)
-	ok := s == Discard || len(s) <= maxAddress && plainUser.MatchString(user)
+	ok := s == Discard || len(s) <= maxAddress && plainUser().MatchString(user)
 	if full && ok {
-		ok = domainName.MatchString(domain) && domain[0] != '.'
+		ok = domainName().MatchString(domain) && domain[0] != '.'
 	}
 	if !ok {
 		return refusal.Newf("%q is no address: expected user@domain, another alias, or %s.", s, Discard)

@@ -4,11 +4,11 @@ import (
 	"cmp"
 	"fmt"
 	"net/netip"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 
+	"github.com/esasim/esasim/appliance/pattern"
 	"github.com/esasim/esasim/appliance/refusal"
 )
 
@@ -161,10 +161,10 @@ func (t HostTable) judge(s sender) verdict {
 }
 
 var (
-	scoreEntry = regexp.MustCompile(`^sbrs\[(-?\d+(?:\.\d+)?):(-?\d+(?:\.\d+)?)\]$`)
-	listEntry  = regexp.MustCompile(`^dnslist\[([A-Za-z0-9._-]+)\]$`)
-	rangeEntry = regexp.MustCompile(`^(\d+\.\d+\.\d+\.)(\d+)-(\d+)$`)
-	nameEntry  = regexp.MustCompile(`^\.?[A-Za-z0-9_]([A-Za-z0-9._-]*[A-Za-z0-9])?$`)
+	scoreEntry = pattern.New(`^sbrs\[(-?\d+(?:\.\d+)?):(-?\d+(?:\.\d+)?)\]$`)
+	listEntry  = pattern.New(`^dnslist\[([A-Za-z0-9._-]+)\]$`)
+	rangeEntry = pattern.New(`^(\d+\.\d+\.\d+\.)(\d+)-(\d+)$`)
+	nameEntry  = pattern.New(`^\.?[A-Za-z0-9_]([A-Za-z0-9._-]*[A-Za-z0-9])?$`)
 )
 
 // parseEntry returns a function that reports whether an entry matches a sender, or a refusal if the
@@ -182,10 +182,10 @@ func parseEntry(text string) (match func(sender) bool, err error) {
 	case "sbrs[none]":
 		return func(s sender) bool { return s.score == nil }, nil
 	}
-	if m := scoreEntry.FindStringSubmatch(text); m != nil {
+	if m := scoreEntry().FindStringSubmatch(text); m != nil {
 		return parseScores(text, m[1], m[2])
 	}
-	if m := listEntry.FindStringSubmatch(text); m != nil {
+	if m := listEntry().FindStringSubmatch(text); m != nil {
 		return func(s sender) bool { return s.listed(m[1]) }, nil
 	}
 	if match, ok := parseAddrs(text); ok {
@@ -193,7 +193,7 @@ func parseEntry(text string) (match func(sender) bool, err error) {
 	}
 	// A name that ends like an address is a mistyped address or range, and no host has it.
 	last := text[strings.LastIndexByte(text, '.')+1:]
-	if !nameEntry.MatchString(text) || strings.Trim(last, "0123456789-") == "" {
+	if !nameEntry().MatchString(text) || strings.Trim(last, "0123456789-") == "" {
 		return nil, refusal.Newf("%q is no entry for a sender group: expected an address, a range "+
 			"such as 192.0.2.1-10, a network, a host name, .domain, sbrs[-3.0:-1.0] or ALL.", text)
 	}
@@ -226,7 +226,7 @@ func parseAddrs(text string) (match func(sender) bool, ok bool) {
 	if p, err := netip.ParsePrefix(text); err == nil {
 		return func(s sender) bool { return p.Contains(s.addr) }, true
 	}
-	m := rangeEntry.FindStringSubmatch(text)
+	m := rangeEntry().FindStringSubmatch(text)
 	if m == nil {
 		return nil, false
 	}

@@ -193,7 +193,7 @@ func (p Parameters) check() error {
 		return refusal.New("The code of a banner must be from 200 to 299.")
 	case e.Reject.Code < 500 || e.Reject.Code > 599:
 		return refusal.New("The code of a rejection must be from 500 to 599.")
-	case e.BannerHost != nil && *e.BannerHost != "" && !domainName.MatchString(*e.BannerHost):
+	case e.BannerHost != nil && *e.BannerHost != "" && !domainName().MatchString(*e.BannerHost):
 		return refusal.Newf("%q is no host name for a banner.", *e.BannerHost)
 	}
 	for _, r := range []Reply{e.PerHour, e.PerSender, e.Invalid, e.Malformed, e.NoDomain, e.Unresolved} {

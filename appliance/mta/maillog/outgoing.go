@@ -2,11 +2,11 @@ package maillog
 
 import (
 	"fmt"
-	"regexp"
 	"strings"
 
 	"github.com/esasim/esasim/appliance/events"
 	"github.com/esasim/esasim/appliance/mta/mailevents"
+	"github.com/esasim/esasim/appliance/pattern"
 )
 
 // deliveryLines returns the lines about deliveries and bounces (mail.md 1.3, 1.6).
@@ -87,13 +87,13 @@ func (w *Writer) deliveredLines(f mailevents.Delivered) []string {
 
 // emptyPraise is what the line about a response leaves out at its beginning: white space and
 // punctuation, and the OK of a positive reply (logs.md 3.2).
-var emptyPraise = regexp.MustCompile(`^[\s[:punct:]]*((Ok|OK)\b[\s[:punct:]]*)?`)
+var emptyPraise = pattern.New(`^[\s[:punct:]]*((Ok|OK)\b[\s[:punct:]]*)?`)
 
 // response returns the text of a positive reply as the line about it has it. A reply that says
 // nothing but OK is kept.
 func response(r mailevents.Reply) string {
 	text := strings.Join(r.Lines, "\n")
-	if rest := emptyPraise.ReplaceAllString(text, ""); rest != "" {
+	if rest := emptyPraise().ReplaceAllString(text, ""); rest != "" {
 		return rest
 	}
 	return text

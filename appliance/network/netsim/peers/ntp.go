@@ -6,12 +6,12 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-	"regexp"
 	"sync"
 	"time"
 
 	"github.com/esasim/esasim/appliance/network"
 	"github.com/esasim/esasim/appliance/ntp"
+	"github.com/esasim/esasim/appliance/pattern"
 )
 
 var _ = register(Kind{
@@ -160,10 +160,10 @@ func checkStratum(s string) error {
 	return nil
 }
 
-var kissForm = regexp.MustCompile(`^[A-Z]{4}$`)
+var kissForm = pattern.New(`^[A-Z]{4}$`)
 
 func checkKiss(s string) error {
-	if !kissForm.MatchString(s) {
+	if !kissForm().MatchString(s) {
 		return fmt.Errorf("%q, expected four letters such as RATE, DENY or RSTR", s)
 	}
 	return nil

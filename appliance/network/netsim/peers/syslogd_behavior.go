@@ -3,11 +3,12 @@ package peers
 import (
 	"errors"
 	"fmt"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/esasim/esasim/appliance/pattern"
 )
 
 // A syslogBehavior holds the options of a SyslogServer:
@@ -50,7 +51,7 @@ func syslogBehaviorOf(c Config) syslogBehavior {
 	if r, err := strconv.ParseFloat(o["rate"], 64); err == nil {
 		m.rate = r
 	}
-	if f := afterForm.FindStringSubmatch(o["after"]); f != nil {
+	if f := afterForm().FindStringSubmatch(o["after"]); f != nil {
 		if f[2] == "byte" {
 			m.bytes = int64(parseCount(f[1]))
 		} else {
@@ -96,10 +97,10 @@ func (m *syslogBehavior) chunk() int {
 	return 64 << 10
 }
 
-var afterForm = regexp.MustCompile(`^(?:accept|([1-9][0-9]{0,8}) (record|byte)s?)$`)
+var afterForm = pattern.New(`^(?:accept|([1-9][0-9]{0,8}) (record|byte)s?)$`)
 
 func checkAfter(s string) error {
-	if !afterForm.MatchString(s) {
+	if !afterForm().MatchString(s) {
 		return fmt.Errorf("%q, expected accept, or a number of records or bytes such as 4 records", s)
 	}
 	return nil

@@ -13,7 +13,7 @@ func (c *checker) appliance() error {
 	a := &c.Appliance
 	const serial = "421F6D8FB9C75E19C425-C9AEA81B2B70"
 	switch {
-	case !domainName.MatchString(a.HostName):
+	case !isDomainName(a.HostName):
 		return c.errorf("appliance.hostname",
 			"%q is no host name, expected one such as mail.example.com", a.HostName)
 	case a.Model == "":
@@ -23,7 +23,7 @@ func (c *checker) appliance() error {
 	case strings.ContainsAny(a.Serial, "/ "):
 		return c.errorf("appliance.serial",
 			"%q is no serial number, expected one such as %s", a.Serial, serial)
-	case !version.MatchString(a.Version):
+	case !isVersion(a.Version):
 		return c.errorf("appliance.version",
 			"%q is no version, expected release and build such as 14.0.0-698", a.Version)
 	case len(a.Interfaces) == 0:

@@ -37,7 +37,7 @@ func (c *checker) hosts() error {
 			}
 		}
 		for j, name := range h.Names {
-			if !domainName.MatchString(name) {
+			if !isDomainName(name) {
 				return c.errorf(at(index(".names", j, "")),
 					"%q is no host name, expected one such as www.example.com", name)
 			}
@@ -167,14 +167,14 @@ func (c *checker) dns() error {
 			return c.errorf(at,
 				"%v is host %s, which has names of its own, expected the name there", a, h.Name)
 		}
-		if name := c.Names[a]; !domainName.MatchString(name) {
+		if name := c.Names[a]; !isDomainName(name) {
 			return c.errorf(at, "%q is no host name, expected one such as www.example.com", name)
 		}
 	}
 	addrs, _ := c.DNSRecords()
 	for i, m := range c.Mail {
 		at := func(key string) string { return index("mail", i, key) }
-		if !domainName.MatchString(m.Domain) {
+		if !isDomainName(m.Domain) {
 			return c.errorf(at(".domain"),
 				"%q is no domain, expected one such as example.com", m.Domain)
 		}

@@ -4,16 +4,17 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/esasim/esasim/appliance/pattern"
 )
 
 var (
-	mailAddress = regexp.MustCompile(`^[^\s@<>(),:;"\\]{0,64}@([^\s@<>(),:;"\\]+)$`)
-	headerName  = regexp.MustCompile(`^[!-9;-~]+$`)
+	mailAddress = pattern.New(`^[^\s@<>(),:;"\\]{0,64}@([^\s@<>(),:;"\\]+)$`)
+	headerName  = pattern.New(`^[!-9;-~]+$`)
 )
 
 // traffic checks the mail that hosts send by themselves.
@@ -128,7 +129,7 @@ func (f *Flow) checkNumbers() (key string, err error) {
 		}
 	}
 	for name, value := range f.Headers {
-		if !headerName.MatchString(name) || strings.ContainsAny(value, "\r\n\x00") {
+		if !headerName().MatchString(name) || strings.ContainsAny(value, "\r\n\x00") {
 			return ".headers", fmt.Errorf("%q is no line of a header, expected a name and one line", name)
 		}
 	}
@@ -142,8 +143,8 @@ func (f *Flow) checkNumbers() (key string, err error) {
 
 // checkMailAddress returns an error unless a is an address, or a domain with an @ before it.
 func checkMailAddress(a string) error {
-	m := mailAddress.FindStringSubmatch(a)
-	if m == nil || !domainName.MatchString(m[1]) {
+	m := mailAddress().FindStringSubmatch(a)
+	if m == nil || !isDomainName(m[1]) {
 		return fmt.Errorf("%s is no mail address, expected one such as joe@example.com, or @example.com",
 			strconv.Quote(a))
 	}

@@ -2,7 +2,6 @@ package topology
 
 import (
 	"net/netip"
-	"regexp"
 	"slices"
 	"strings"
 )
@@ -25,10 +24,28 @@ type placedNetwork struct {
 	network netip.Prefix
 }
 
-var (
-	domainName = regexp.MustCompile(`^[A-Za-z0-9_]([A-Za-z0-9_-]{0,62})(\.[A-Za-z0-9_][A-Za-z0-9_-]{0,62})*$`)
-	version    = regexp.MustCompile(`^\d+\.\d+\.\d+-\d+$`)
-)
+// isDomainName reports whether s is labels of 1 to 63 letters, digits, underscores and hyphens,
+// with dots between them. No label begins with a hyphen.
+func isDomainName(s string) bool {
+	for label := range strings.SplitSeq(s, ".") {
+		other := func(r rune) bool {
+			return !('a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || r == '_' || r == '-')
+		}
+		if label == "" || len(label) > 63 || label[0] == '-' || strings.ContainsFunc(label, other) {
+			return false
+		}
+	}
+	return true
+}
+
+// isVersion reports whether s is a version such as 14.0.0-698.
+func isVersion(s string) bool {
+	release, build, ok := strings.Cut(s, "-")
+	parts := append(strings.Split(release, "."), build)
+	return ok && len(parts) == 4 && !slices.ContainsFunc(parts, func(part string) bool {
+		return part == "" || strings.Trim(part, "0123456789") != ""
+	})
+}
 
 // claimAddr records the owner of an address. No other machine may have it.
 func (c *checker) claimAddr(path string, a netip.Addr, owner string) error {

@@ -2,9 +2,10 @@ package topology
 
 import (
 	"fmt"
-	"regexp"
 	"strconv"
 	"strings"
+
+	"github.com/esasim/esasim/appliance/pattern"
 )
 
 // A MailReply is an error reply of a mail server.
@@ -17,13 +18,13 @@ type MailReply struct {
 // maxReplyLine is the length of a line of a reply without CRLF (RFC 5321 4.5.3.1.5).
 const maxReplyLine = 510
 
-var replyForm = regexp.MustCompile(
+var replyForm = pattern.New(
 	`^([45][0-9][0-9])(?: ([45]\.[0-9]{1,3}\.[0-9]{1,3}))?(?: ([^\r\n]+(?:\n[^\r\n]+)*))?$`)
 
 // ParseMailReply reads a reply in the form CODE [X.Y.Z] TEXT. TEXT may have several lines, which
 // are separated by line feeds: each is sent with the codes in front.
 func ParseMailReply(s string) (MailReply, error) {
-	m := replyForm.FindStringSubmatch(s)
+	m := replyForm().FindStringSubmatch(s)
 	if m == nil {
 		return MailReply{}, fmt.Errorf("%q is not an error reply, expected a code from 400 to 599 "+
 			"and a text, such as \"450 4.2.0 greylisted\"", s)
