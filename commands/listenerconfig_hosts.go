@@ -32,7 +32,7 @@ func (d *listenerDialogue) hosts(ctx context.Context) error {
 					Run: func(context.Context) error { d.env.Printf("%s", t.Text()); return nil }},
 				{Key: "IMPORT", Text: "Import a table from a file.", Run: d.importHosts},
 				{Key: "EXPORT", Text: "Export the table to a file.", Run: func(ctx context.Context) error {
-					return exportTable(ctx, d.env, t.Text())
+					return exportTable(ctx, d.env, t.FileText())
 				}},
 				{Key: "CLEAR", Text: "Remove all entries.", Run: d.clearHosts},
 				{Key: "RESET", Text: "Remove senders and set policies to system default.", Run: d.resetHosts},

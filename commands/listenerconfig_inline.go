@@ -104,7 +104,7 @@ func (d *listenerDialogue) hostTableInline(t listener.HostTable, verb string, ar
 			return setPolicyOptions(&t.Default, listener.HostTable{}, args)
 		})
 	case (verb == "import" || verb == "export") && len(args) == 1:
-		return d.fileInline(verb, args[0], t.Text(), d.replaceHosts)
+		return d.fileInline(verb, args[0], t.FileText(), d.replaceHosts)
 	case len(args) > 0:
 	case verb == "print":
 		d.env.Printf("%s", t.Text())

@@ -11,8 +11,8 @@ import (
 
 // The text form of the host access table is that of the public CLI references, which show the table
 // as it is printed: policies with their parameters, sender groups with their hosts, plain entries,
-// and the rule for all other hosts. Parameters of the table itself stand in a block DEFAULT, which is
-// our own. The keys that no reference shows are ours, too.
+// and the rule for all other hosts. In a file, parameters of the table itself stand in a block DEFAULT
+// before the rest, which is our own. The keys that no reference shows are ours, too.
 
 // A parameter is one of Parameters in the text form.
 type parameter struct {
@@ -115,28 +115,37 @@ func typed[T any](
 	}}
 }
 
-// Text returns the table in its text form.
+// FileText returns the table in the text form for files.
+func (t HostTable) FileText() string {
+	if t.Default == (Parameters{}) {
+		return t.Text()
+	}
+	var b strings.Builder
+	b.WriteString("DEFAULT\n   ")
+	writeBlock(&b, &t.Default)
+	return b.String() + t.Text()
+}
+
+// writeBlock writes the parameters that are set, in braces.
+func writeBlock(b *strings.Builder, p *Parameters) {
+	var lines []string
+	for _, one := range parameters() {
+		if text, set := one.get(p); set {
+			lines = append(lines, one.key+" = "+text)
+		}
+	}
+	if len(lines) > 0 {
+		fmt.Fprintf(b, " {\n        %s\n    }", strings.Join(lines, "\n        "))
+	}
+	b.WriteString("\n")
+}
+
+// Text returns the table in its text form, as it is printed.
 func (t HostTable) Text() string {
 	var b strings.Builder
-	block := func(p *Parameters) {
-		var lines []string
-		for _, one := range parameters() {
-			if text, set := one.get(p); set {
-				lines = append(lines, one.key+" = "+text)
-			}
-		}
-		if len(lines) > 0 {
-			fmt.Fprintf(&b, " {\n        %s\n    }", strings.Join(lines, "\n        "))
-		}
-		b.WriteString("\n")
-	}
-	if t.Default != (Parameters{}) {
-		b.WriteString("DEFAULT\n   ")
-		block(&t.Default)
-	}
 	for _, p := range t.Policies {
 		fmt.Fprintf(&b, "$%s\n    %s", p.Name, p.Action)
-		block(&p.Parameters)
+		writeBlock(&b, &p.Parameters)
 	}
 	for _, g := range t.Groups {
 		b.WriteString(t.GroupText(g))

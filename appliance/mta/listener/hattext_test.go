@@ -32,7 +32,7 @@ func TestHostTableText(t *testing.T) {
 	for _, want := range []HostTable{
 		publicHosts(product.Version{Major: 13}), privateHosts(), {Last: "ACCEPT"}, rich,
 	} {
-		got, ignored, err := ParseHosts(want.Text())
+		got, ignored, err := ParseHosts(want.FileText())
 		if err != nil || len(ignored) > 0 {
 			t.Errorf("%v, %v ignored in\n%s", err, ignored, want.Text())
 		}
@@ -172,7 +172,7 @@ func FuzzTables(f *testing.F) {
 	f.Add("example.com ACCEPT 250 ok (bypasses receiving control)\nALL REJECT")
 	f.Fuzz(func(t *testing.T, text string) {
 		if table, _, err := ParseHosts(text); err == nil {
-			again, _, err := ParseHosts(table.Text())
+			again, _, err := ParseHosts(table.FileText())
 			if err != nil || !cmp.Equal(table, again) {
 				t.Errorf("%q\nis written as\n%q\nand read as %+v, %v", text, table.Text(), again, err)
 			}
