@@ -21,8 +21,9 @@ var _ = register(&shell.Command{
 			return shell.Menu{
 				Header: func() {
 					env.Printf("\nDefault interface to deliver mail: %s\n"+
-						"Maximum outbound message delivery concurrency: %d\n",
-						cmp.Or(s.Interface, "Auto"), s.MaxConnections)
+						"Maximum outbound message delivery concurrency: %d\n"+
+						"Maximum outbound message delivery concurrency with TLS: %d\n",
+						cmp.Or(s.Interface, "Auto"), s.MaxConnections, s.MaxTLSConnections)
 				},
 				Items: []shell.Item{
 					{Key: "SETUP", Text: "Configure mail delivery.", Run: withEnv(env, setUpDelivery)},
@@ -37,6 +38,8 @@ func setUpDelivery(ctx context.Context, env *shell.Env) error {
 		return env.Form(ctx,
 			sourceInterface(env, &s.Interface, "Choose the default interface to deliver mail."),
 			shell.Number(&s.MaxConnections, "Please enter the default system wide maximum outbound "+
+				"message delivery concurrency", 1, 10_000),
+			shell.Number(&s.MaxTLSConnections, "Please enter the default system wide TLS maximum outbound "+
 				"message delivery concurrency", 1, 10_000),
 		)
 	})
