@@ -32,9 +32,7 @@ func (a *Appliance) openMail(o Options) error {
 		Zone:     a.Zone,
 		Write: func(e logs.Entry) {
 			a.Logs.Write(e)
-			if e.Text != "" { // not a record of the delivery log
-				a.logToOperator(e.Type, e.Level, e.Text)
-			}
+			a.logToOperator(e.Type, e.Level, e.Text)
 		},
 	})
 	a.unsubscribe = append(a.unsubscribe,

@@ -10,6 +10,7 @@ import (
 
 	"github.com/esasim/esasim/appliance/mta/delivery"
 	"github.com/esasim/esasim/appliance/refusal"
+	"github.com/esasim/esasim/appliance/tlsconfig"
 	"github.com/esasim/esasim/appliance/users"
 	"github.com/esasim/esasim/shell"
 )
@@ -42,6 +43,7 @@ var _ = register(&shell.Command{
 					{Key: "DELETE", Text: "Remove an entry.",
 						Hidden: none, Run: withEnv(env, deleteDestination)},
 					{Key: "DEFAULT", Text: "Change the default.", Run: withEnv(env, editDefaultDestination)},
+					{Key: "SETUP", Text: "Change global settings.", Run: withEnv(env, setUpDestinations)},
 					{Key: "PRINT", Text: "Display all entries.",
 						Run: func(context.Context) error { return printDestinations(env) }},
 					{Key: "CLEAR", Text: "Remove all entries.",
@@ -248,6 +250,29 @@ func editDefaultDestination(ctx context.Context, env *shell.Env) error {
 		)
 		if err == nil && !recipients {
 			d.RecipientLimit = 0
+		}
+		return err
+	})
+}
+
+// setUpDestinations asks for what holds for all destinations: the certificate that servers are
+// shown if they ask for one, and the alerts.
+func setUpDestinations(ctx context.Context, env *shell.Env) error {
+	return editSection(env, delivery.Destinations, func(l *delivery.DestinationList) error {
+		certificate := l.Certificate != ""
+		err := env.Form(ctx,
+			shell.YesNo(&certificate,
+				"Do you want to show a certificate to servers that ask for one?"),
+			shell.When(func() bool { return certificate }, func(ctx context.Context, d shell.Dialogue) error {
+				err := certificateField(env, &l.Certificate)(ctx, d)
+				l.Certificate = cmp.Or(l.Certificate, tlsconfig.Demo)
+				return err
+			}),
+			shell.YesNo(&l.AlertTLS,
+				"Do you want to send an alert when a required TLS connection fails?"),
+		)
+		if !certificate {
+			l.Certificate = ""
 		}
 		return err
 	})

@@ -32,6 +32,7 @@ func editListener(ctx context.Context, env *shell.Env) error {
 			Items: []shell.Item{
 				{Key: "NAME", Text: "Change the name of the listener.", Run: d.rename},
 				{Key: "INTERFACE", Text: "Change the interface.", Run: d.move},
+				{Key: "CERTIFICATE", Text: "Choose the certificate.", Run: d.certificate},
 				{Key: "LIMITS", Text: "Change the injection limits.", Run: d.limits},
 				{Key: "SETUP", Text: "Configure general options.", Run: d.setUp},
 				{Key: "HOSTACCESS", Text: "Modify the Host Access Table.", Run: d.hosts},
@@ -76,13 +77,13 @@ func printListener(env *shell.Env, l listener.Listener) {
 		}
 	}
 	env.Printf("\nName: %s\nType: %s\nInterface: %s (%s) TCP Port %d\nProtocol: SMTP\n"+
-		"Default Domain: %s\nMax Concurrency: %d (TCP Queue: %d)\nDomain Map: Disabled\nTLS: %s\n"+
+		"Default Domain: %s\nMax Concurrency: %d (TCP Queue: 50)\nDomain Map: Disabled\nTLS: %s\n"+
 		"SMTP Authentication: %s\nBounce Profile: %s\n"+
 		"Use SenderBase For Reputation Filters and IP Profiling: %s\nFooter: None\nHeading: None\n"+
 		"LDAP: Off\n",
 		l.Name, l.Type.Title(), l.Interface, strings.Join(networks, ", "), l.Port,
 		cmp.Or(l.DefaultDomain, "<none configured>"),
-		min(maxConnections(s, l), s.Limits.Connections), queueSize(l), tls, auth,
+		min(maxConnections(s, l), s.Limits.Connections), tls, auth,
 		cmp.Or(l.BounceProfile, "Default"), yesOrNo(l.SenderBase))
 }
 
@@ -109,6 +110,12 @@ func (d *listenerDialogue) rename(ctx context.Context) error {
 func (d *listenerDialogue) move(ctx context.Context) error {
 	return d.edit(func(s *listener.Settings, l *listener.Listener) error {
 		return d.env.Form(ctx, listenerInterface(d.env, l), listenerPort(d.env, l, *s))
+	})
+}
+
+func (d *listenerDialogue) certificate(ctx context.Context) error {
+	return d.edit(func(_ *listener.Settings, l *listener.Listener) error {
+		return d.env.Form(ctx, certificateField(d.env, &l.Certificate))
 	})
 }
 
@@ -145,10 +152,9 @@ func (d *listenerDialogue) setUp(ctx context.Context) error {
 // limits asks for the limit of connections of the listener alone.
 func (d *listenerDialogue) limits(ctx context.Context) error {
 	return d.edit(func(s *listener.Settings, l *listener.Listener) error {
-		n, places := maxConnections(*s, *l), queueSize(*l)
+		n := maxConnections(*s, *l)
 		err := d.env.Form(ctx, shell.Number(&n,
-			"Enter the maximum number of concurrent connections to this listener.", 1, 1000),
-			shell.Number(&places, "Enter the size of the TCP queue of this listener.", 1, 1000))
+			"Enter the maximum number of concurrent connections to this listener.", 1, 1000))
 		switch {
 		case err != nil:
 			return err
@@ -158,9 +164,6 @@ func (d *listenerDialogue) limits(ctx context.Context) error {
 		}
 		if l.MaxConnections = n; n == s.Limits.Connections {
 			l.MaxConnections = 0
-		}
-		if l.QueueSize = places; places == listener.DefaultQueueSize {
-			l.QueueSize = 0
 		}
 		return nil
 	})
@@ -173,9 +176,6 @@ func maxConnections(s listener.Settings, l listener.Listener) int {
 	}
 	return s.Limits.Connections
 }
-
-// queueSize returns how many connections may wait for a listener.
-func queueSize(l listener.Listener) int { return cmp.Or(l.QueueSize, listener.DefaultQueueSize) }
 
 func (d *listenerDialogue) bounces(ctx context.Context) error {
 	return d.edit(func(_ *listener.Settings, l *listener.Listener) error {

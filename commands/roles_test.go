@@ -15,9 +15,9 @@ import (
 func TestForbiddenCommandsOfRoles(t *testing.T) {
 	administer := []string{"adminaccessconfig", "loadconfig", "resetconfig", "rollbackconfig", "systemsetup", "userconfig"}
 	operate := []string{
-		"alertconfig", "aliasconfig", "bounceconfig", "commit", "deliveryconfig", "destconfig", "diagnostic", "dnsconfig", "dnsflush", "etherconfig", "interfaceconfig", "listenerconfig", "logconfig", "mailconfig",
+		"alertconfig", "aliasconfig", "bounceconfig", "certconfig", "commit", "deliveryconfig", "destconfig", "diagnostic", "dnsconfig", "dnsflush", "etherconfig", "interfaceconfig", "listenerconfig", "logconfig", "mailconfig",
 		"ntpconfig", "packetcapture", "resetcounters", "rollovernow", "routeconfig", "saveconfig", "setgateway", "sethostname",
-		"settime", "settz", "showconfig", "smtproutes", "tcpdump",
+		"settime", "settz", "showconfig", "smtproutes", "sslconfig", "tcpdump", "tlsverify",
 	}
 	handleMail := []string{
 		"archivemessage", "bouncerecipients", "deleterecipients", "delivernow", "oldmessage",

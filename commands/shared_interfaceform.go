@@ -12,6 +12,7 @@ import (
 	"github.com/esasim/esasim/appliance/netconfig"
 	"github.com/esasim/esasim/appliance/product"
 	"github.com/esasim/esasim/appliance/refusal"
+	"github.com/esasim/esasim/appliance/tlsconfig"
 	"github.com/esasim/esasim/shell"
 )
 
@@ -281,5 +282,8 @@ func (d ipDialogue) askService(ctx context.Context, i *netconfig.IPInterface, s 
 			})
 			return err
 		}),
+		shell.When(func() bool {
+			return s.name == "HTTPS" && on && len(tlsconfig.Certificates.Get(d.env.Draft).List) > 0
+		}, certificateField(d.env, &i.Certificate)),
 	)
 }

@@ -45,7 +45,7 @@ type unsimulatedCommand struct {
 // searched first, and tcpdump and packetcapture are not in the table.
 var unsimulated = []unsimulatedCommand{
 	{names: "featurekey featurekeyconfig upgrade revert supportrequest techsupport" +
-		" addressconfig certconfig generalconfig updateconfig updatenow trace credits"},
+		" addressconfig generalconfig updateconfig updatenow trace credits"},
 	{names: "smtpauthconfig localeconfig" +
 		" altsrchost bvconfig destqueue unsubscribe" +
 		" tarpit"},
@@ -53,8 +53,8 @@ var unsimulated = []unsimulatedCommand{
 		" quarantineconfig scanconfig stripheaders textconfig incomingrelayconfig slblconfig" +
 		" domainkeysconfig dnshostprefs dnslistconfig ldapconfig ldapflush ldaptest" +
 		" sievechar senderbaseconfig snmpconfig setcorewatch"},
-	{since: product.Version{Major: 7}, names: "sslconfig reportingconfig trackingconfig" +
-		" callaheadconfig contentscannerstatus contentscannerupdate tlsverify ipcheck tzupdate" +
+	{since: product.Version{Major: 7}, names: "reportingconfig trackingconfig" +
+		" callaheadconfig contentscannerstatus contentscannerupdate ipcheck tzupdate" +
 		" repengstatus repengupdate fipsconfig diskquotaconfig wipedata" +
 		" supportrequeststatus supportrequestupdate"},
 	{since: product.Version{Major: 8}, names: "dmarcconfig"},

@@ -167,9 +167,7 @@ func (h *Hub) write(e Entry, to func(*subscription, Entry, *time.Location)) {
 	}
 	zone := h.o.Zone()
 	for _, s := range takers {
-		if e.Only == "" || e.Only == s.name {
-			to(s, e, zone)
-		}
+		to(s, e, zone)
 	}
 }
 

@@ -31,7 +31,11 @@ func (l AuthorityList) check(*config.Config) error {
 			len(l.Custom), maxAuthorities)
 	}
 	for _, a := range l.Custom {
-		if _, err := ParseAuthorities(a.Certificate); err != nil {
+		list, err := ParseAuthorities(a.Certificate)
+		if err == nil && len(list) != 1 {
+			err = refusal.New("Each certificate authority needs an element of its own.")
+		}
+		if err != nil {
 			return err
 		}
 	}
