@@ -12,8 +12,8 @@ import (
 var _ = register(&shell.Command{
 	Name:    "sbstatus",
 	Summary: "Display status of SenderBase queries.",
-	Help: foldHelp("The first part tells whether the reputation service can be reached, the second one " +
-		"whether it answers for an address. Both are asked now, by DNS queries."),
+	Help: foldHelp("The first part tells whether the reputation service can be reached, the second " +
+		"one whether it answers for an address. Both are asked now, by DNS queries."),
 	Source: "mail.md 3.10",
 	Mode:   shell.MachineMode,
 	Run: func(ctx context.Context, env *shell.Env) error {

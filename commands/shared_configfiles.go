@@ -19,8 +19,8 @@ import (
 	"github.com/esasim/esasim/shell"
 )
 
-// This file holds the code that showconfig, saveconfig and mailconfig share, and the code of commands that read
-// files of the directory configuration.
+// This file holds the code that showconfig, saveconfig and mailconfig share, and the code of commands
+// that read files of the directory configuration.
 
 const passphraseHelp = "y masks passphrases, n does not. " +
 	"option is a number from the dialogue's list.\n" +

@@ -14,8 +14,8 @@ import (
 	"github.com/esasim/esasim/shell"
 )
 
-// This file holds the code that interfaceconfig and systemsetup share: how IP interfaces are changed.
-// Their questions are in shared_interfaceform.go.
+// This file holds the code by which interfaceconfig and systemsetup change IP interfaces. Their
+// questions are in shared_interfaceform.go.
 
 // An ipDialogue changes IP interfaces of the draft.
 type ipDialogue struct{ env *shell.Env }

@@ -24,8 +24,8 @@ var _ = register(&shell.Command{
 		if env.Draft.Pending() {
 			return refusal.New("There are uncommitted changes. Use commit or clearchanges first.")
 		}
-		env.Printf("WARNING: The system setup wizard deletes all existing listeners and their settings,\n" +
-			"such as the Host Access Table. Mail operations may be interrupted.\n")
+		env.Printf("WARNING: The system setup wizard deletes all existing listeners and their " +
+			"settings,\nsuch as the Host Access Table. Mail operations may be interrupted.\n")
 		sure, err := env.Confirm(ctx, "Are you sure you wish to continue?", true)
 		if err != nil || !sure {
 			return err

@@ -43,8 +43,8 @@ func (w *setupWizard) askListeners(ctx context.Context) error {
 
 // askPublicListener asks for a listener for mail from the Internet, and where that is delivered to.
 func (w *setupWizard) askPublicListener(ctx context.Context, s *listener.Settings) error {
-	w.env.Printf("You are now going to configure how the %s accepts mail by\ncreating a \"Listener\".\n",
-		w.model())
+	w.env.Printf("You are now going to configure how the %s accepts mail by\n"+
+		"creating a \"Listener\".\n", w.model())
 	l := listener.New("", "", smtpPort, listener.Public, w.env.Appliance.Product.Version)
 	limited, perHour := false, 4500
 	if err := w.env.Form(ctx,
@@ -149,8 +149,8 @@ func (w *setupWizard) reputationFilter(l *listener.Listener) shell.Field {
 	}
 }
 
-// askRelaying asks whose mail is relayed to anybody. If an IPv4 address has no listener yet, a private
-// listener can be made for it. Otherwise the hosts become a sender group of the public one.
+// askRelaying asks whose mail is relayed to anybody. If an IPv4 address has no listener yet, a
+// private listener can be made for it. Otherwise the hosts become a sender group of the public one.
 func (w *setupWizard) askRelaying(ctx context.Context, s *listener.Settings) error {
 	free := slices.ContainsFunc(netconfig.Interfaces.Get(w.env.Draft).List,
 		func(i netconfig.IPInterface) bool {

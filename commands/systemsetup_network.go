@@ -107,7 +107,8 @@ func (w *setupWizard) askInterface(ctx context.Context, d ipDialogue, port strin
 func (w *setupWizard) askWebInterface(ctx context.Context, i *netconfig.IPInterface) error {
 	on, secure := i.HTTP != 0 || i.HTTPS != 0, true
 	err := w.env.Form(ctx,
-		shell.YesNo(&on, fmt.Sprintf("Do you want to enable the web interface on the %s interface?", i.Name)),
+		shell.YesNo(&on, fmt.Sprintf(
+			"Do you want to enable the web interface on the %s interface?", i.Name)),
 		shell.When(func() bool { return on },
 			shell.YesNo(&secure, "Do you want to use secure HTTPS?")),
 	)

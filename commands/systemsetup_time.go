@@ -27,7 +27,8 @@ func (w *setupWizard) askTime(ctx context.Context) error {
 		if err := w.env.Form(ctx,
 			shell.YesNo(&use, "Do you wish to use NTP to set system time?"),
 			shell.When(func() bool { return use }, shell.Text(&server,
-				"Please enter the fully qualified hostname or IP address of your NTP server.", ntp.CheckServer)),
+				"Please enter the fully qualified hostname or IP address of your NTP server.",
+				ntp.CheckServer)),
 		); err != nil {
 			return err
 		}

@@ -100,7 +100,10 @@ func runClient(t testing.TB, name string, args ...string) string {
 // TestSwaks sends mail with swaks in all the ways that people test a mail gateway with.
 func TestSwaks(t *testing.T) {
 	t.Parallel()
-	tooltest.Need(t, "swaks")
+	tooltest.Need(t, "swaks", "perl")
+	if exec.Command("perl", "-MNet::SSLeay", "-e", "1").Run() != nil {
+		tooltest.SkipOrFail(t, "Perl's module Net::SSLeay is not installed, which swaks needs for TLS")
+	}
 	b := startClientBox(t)
 	received := regexp.MustCompile(`\A(?:Message-Id: \S+\r\n)?Received: from unknown \(HELO client\.example\.net\) \(\[10\.0\.201\.4\]\)\r\n  by example\.com with (\S+); `)
 	big := strings.Repeat(strings.Repeat("x", 70)+"\n", 8<<20/71)

@@ -45,7 +45,8 @@ func (m Message) Bytes() []byte {
 	}
 	field("MIME-Version", "1.0")
 	if m.Attachment != nil {
-		field("Content-Type", mime.FormatMediaType("multipart/mixed", map[string]string{"boundary": boundary}))
+		field("Content-Type",
+			mime.FormatMediaType("multipart/mixed", map[string]string{"boundary": boundary}))
 		b.WriteString("\r\n--" + boundary + "\r\n")
 	}
 	field("Content-Type", `text/plain; charset="utf-8"`)
