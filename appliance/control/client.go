@@ -108,7 +108,8 @@ func (c *Client) FreeAll(ctx context.Context) error {
 	return c.do(ctx, http.MethodDelete, "/v1/guard", nil, nil)
 }
 
-// do sends a request and decodes the answer into result unless that is nil.
+// do sends a request and decodes the answer into result unless that is nil. If result is an
+// io.Writer, do copies the answer to it.
 func (c *Client) do(ctx context.Context, method, path string, body, result any) error {
 	var r io.Reader
 	if body != nil {
@@ -139,6 +140,12 @@ func (c *Client) do(ctx context.Context, method, path string, body, result any) 
 		return fmt.Errorf("ask the appliance at %s: %w", c.address, err)
 	}
 	defer res.Body.Close()
+	if w, ok := result.(io.Writer); ok && res.StatusCode < http.StatusBadRequest {
+		if _, err := io.Copy(w, res.Body); err != nil {
+			return fmt.Errorf("copy the appliance's answer: %w", err)
+		}
+		return nil
+	}
 	text, err := io.ReadAll(res.Body)
 	if err != nil {
 		return fmt.Errorf("read the appliance's answer: %w", err)

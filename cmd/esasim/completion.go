@@ -92,7 +92,28 @@ func predictors(line string) map[string]complete.Predictor {
 			names, _ := c.MailServers(ctx)
 			return names
 		}),
-		"host": complete.PredictFunc(func(complete.Args) []string { return hostsOf(targetOf(line)) }),
+		"message": running(func(ctx context.Context, c *control.Client) []string {
+			box, _ := c.Mailbox(ctx, wordAfter(line, "show", "raw"))
+			ids := []string{"last"}
+			for _, m := range box.Messages {
+				ids = append(ids, strconv.Itoa(m.ID))
+			}
+			return ids
+		}),
+		"mail-rule": running(func(ctx context.Context, c *control.Client) []string {
+			list, _ := c.MailRules(ctx, wordAfter(line, "remove"))
+			ids := []string{"all"}
+			for _, r := range list {
+				ids = append(ids, strconv.Itoa(r.ID))
+			}
+			return ids
+		}),
+		"mail-action": complete.PredictSet(topology.MailActions()...),
+		"mail-amount": complete.PredictFunc(func(complete.Args) []string {
+			return mailAmounts(strings.Fields(line))
+		}),
+		"mail-stage": complete.PredictSet(topology.MailStages()...),
+		"host":       complete.PredictFunc(func(complete.Args) []string { return hostsOf(targetOf(line)) }),
 		"fault": running(func(ctx context.Context, c *control.Client) []string {
 			return append(faultRefs(ctx, c), "all")
 		}),
@@ -114,6 +135,28 @@ func predictors(line string) map[string]complete.Predictor {
 		}),
 		"path": complete.PredictFunc(func(complete.Args) []string { return pathsOf(targetOf(line)) }),
 	}
+}
+
+// wordAfter returns the word that follows one of some verbs in an unfinished command line.
+func wordAfter(line string, verbs ...string) string {
+	words := strings.Fields(line)
+	for i, word := range words[:max(0, len(words)-1)] {
+		if slices.Contains(verbs, word) {
+			return words[i+1]
+		}
+	}
+	return ""
+}
+
+// mailAmounts returns the amounts of the action in a command line that adds a mail server's rule.
+func mailAmounts(words []string) []string {
+	switch {
+	case slices.Contains(words, topology.MailCertificate):
+		return topology.Certificates()
+	case slices.Contains(words, topology.MailCut):
+		return []string{topology.CutReset, topology.CutClose}
+	}
+	return nil
 }
 
 // faultRefs returns the numbers of the faults, and their names unless a shell would have to quote

@@ -3,9 +3,12 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
 	"strings"
 	"text/tabwriter"
+	"unicode"
 
+	"github.com/esasim/esasim/appliance/box"
 	"github.com/esasim/esasim/appliance/control"
 )
 
@@ -14,11 +17,20 @@ type ctlMail struct {
 	Load    loadMail    `cmd:"" help:"Send many messages at a constant rate, and print a summary."`
 	Traffic mailTraffic `cmd:"" help:"Show what the topology's own traffic has sent."`
 	List    listMail    `cmd:"" help:"List the mail that a server has received, the oldest first."`
+	Show    showMail    `cmd:"" help:"Show a message that a server has received, decoded."`
+	Raw     rawMail     `cmd:"" help:"Print a message that a server has received, byte for byte."`
+	Clear   clearMail   `cmd:"" help:"Forget the mail that a server has received."`
+	Rule    ctlMailRule `cmd:"" help:"Add, list and remove the rules by which a server misbehaves."`
 }
 
 // A mailServer is the argument that names a mail server.
 type mailServer struct {
 	Server string `arg:"" predictor:"mailserver" help:"A mail server: the name of its host, or HOST/TYPE if the host has several."`
+}
+
+// A mailMessage is the argument that names a message of a mail server.
+type mailMessage struct {
+	ID string `arg:"" predictor:"message" help:"The number of a message: see esasim ctl mail list. Or last, for the newest one."`
 }
 
 type listMail struct {
@@ -40,11 +52,98 @@ func (l listMail) Run(t stdio, client *control.Client) error {
 	w := tabwriter.NewWriter(t.out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "ID\tTIME\tFROM\tTO\tSIZE\tSUBJECT")
 	for _, x := range m.Messages {
-		fmt.Fprintf(w, "%d\t%s\t%s\t%s\t%d\t%s\n", x.ID, x.Time.Format(timeFormat), x.From,
-			strings.Join(x.To, " "), x.Size, x.Subject)
+		fmt.Fprintf(w, "%d\t%s\t%s\t%s\t%d\t%s\n", x.ID, x.Time.Format(timeFormat), printable(x.From),
+			printable(strings.Join(x.To, " ")), x.Size, printable(x.Subject))
+	}
+	if err := w.Flush(); err != nil {
+		return err
 	}
 	if m.Dropped > 0 {
-		fmt.Fprintf(w, "%d older messages were dropped.\n", m.Dropped)
+		fmt.Fprintf(t.out, "%d older messages were dropped to make room.\n", m.Dropped)
 	}
-	return w.Flush()
+	return nil
+}
+
+// printable replaces the characters of s, which anybody may have sent, that could control a
+// terminal or break a line.
+func printable(s string) string { return printableExcept(s, "") }
+
+func printableExcept(s, allowed string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) || strings.ContainsRune(allowed, r) {
+			return r
+		}
+		return unicode.ReplacementChar
+	}, s)
+}
+
+type showMail struct {
+	mailServer
+	mailMessage
+	JSON bool `name:"json" help:"Print JSON."`
+}
+
+func (s showMail) Run(t stdio, client *control.Client) error {
+	m, err := client.Message(context.Background(), s.Server, s.ID)
+	switch {
+	case err != nil:
+		return err
+	case s.JSON:
+		return printJSON(t.out, m)
+	}
+	printMessage(t.out, m)
+	return nil
+}
+
+// printMessage prints the envelope, the header and the parts of a message.
+func printMessage(w io.Writer, m box.MessageContent) {
+	security := "without TLS"
+	if m.TLS {
+		security = "over TLS"
+	}
+	if m.User != "" {
+		security += ", logged in as " + printable(m.User)
+	}
+	fmt.Fprintf(w, "message %d of %d bytes, from %s (%s) at %s, %s\n", m.ID, m.Size,
+		m.Client, printable(m.Hello), m.Time.Format(timeFormat), security)
+	fmt.Fprintf(w, "envelope: from <%s> to <%s>\n", printable(m.From),
+		printable(strings.Join(m.To, ">, <")))
+	if m.Problem != "" {
+		fmt.Fprintf(w, "problem: %s\n", printable(m.Problem))
+	}
+	fmt.Fprintln(w)
+	for _, f := range m.Header {
+		fmt.Fprintf(w, "%s: %s\n", printable(f.Name), printable(f.Value))
+	}
+	for _, p := range m.Parts {
+		fmt.Fprintf(w, "\n--- %s", printable(p.Type))
+		if p.Name != "" {
+			fmt.Fprintf(w, ", %s", printable(p.Name))
+		}
+		fmt.Fprintf(w, ", %d bytes", p.Size)
+		if p.Text == "" {
+			fmt.Fprintf(w, ", SHA-256 %s\n", p.SHA256)
+			continue
+		}
+		text := strings.TrimRight(strings.ReplaceAll(p.Text, "\r\n", "\n"), "\n")
+		fmt.Fprintf(w, "\n%s\n", printableExcept(text, "\n\t"))
+		if p.Cut {
+			fmt.Fprintln(w, "--- the rest is left out: esasim ctl mail raw prints it")
+		}
+	}
+}
+
+type rawMail struct {
+	mailServer
+	mailMessage
+}
+
+func (r rawMail) Run(t stdio, client *control.Client) error {
+	return client.CopyMessage(context.Background(), r.Server, r.ID, t.out)
+}
+
+type clearMail struct{ mailServer }
+
+func (c clearMail) Run(client *control.Client) error {
+	return client.ClearMailbox(context.Background(), c.Server)
 }

@@ -195,6 +195,9 @@ func (s *servers) stop() {
 	for _, p := range slices.Backward(started) {
 		p.stop()
 	}
+	for _, p := range s.peers {
+		p.Stop() // also those that no client has needed: somebody may wait for their mail
+	}
 }
 
 // isRunning reports whether a peer has been started.

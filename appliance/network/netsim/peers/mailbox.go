@@ -76,6 +76,18 @@ func (b *mailbox) store(m Message) {
 	if len(b.messages) > maxMessages {
 		b.dropOldest()
 	}
+	b.announce()
+}
+
+// wake closes the channel of contents, although nothing is stored.
+func (b *mailbox) wake() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.announce()
+}
+
+// announce is called with mu held.
+func (b *mailbox) announce() {
 	close(b.changed)
 	b.changed = make(chan struct{})
 }

@@ -123,8 +123,10 @@ func (x *MailExchanger) serve(s *smtp.Server, l network.Listener) {
 	}
 }
 
-// Stop resets the connections and waits for their goroutines.
+// Stop resets the connections and waits for their goroutines. It closes the channel that Contents
+// has returned, so that those who wait for mail can look for another server.
 func (x *MailExchanger) Stop() {
+	defer x.mail.wake()
 	x.mu.Lock()
 	x.stopped = true
 	server := x.server
@@ -220,7 +222,7 @@ func (x *MailExchanger) Messages() []Message {
 
 // Contents returns the messages that are still stored, oldest first, and the numbers of messages
 // that have been accepted and of those that have been dropped for lack of room. changed is closed
-// when another message is accepted.
+// when another message is accepted, and when the server stops.
 func (x *MailExchanger) Contents() (
 	stored []Message, received, dropped int, changed <-chan struct{},
 ) {

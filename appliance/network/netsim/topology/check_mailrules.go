@@ -29,11 +29,10 @@ func (c *checker) mailRules(s *Service, kind ServerType, at func(string) string)
 	return nil
 }
 
-// Check reports what is wrong with a rule. The text of its errors is one line that begins with
-// the key that it is about.
+// Check reports what is wrong with a rule. Its errors are of type *RuleError.
 func (r *MailRule) Check() error {
 	return r.check(func(key, format string, args ...any) error {
-		return fmt.Errorf("%s: %s", strings.TrimPrefix(key, "."), fmt.Sprintf(format, args...))
+		return &RuleError{strings.TrimPrefix(key, "."), fmt.Sprintf(format, args...)}
 	})
 }
 
