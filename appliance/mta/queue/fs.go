@@ -3,6 +3,7 @@ package queue
 import (
 	"errors"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"sync/atomic"
@@ -74,7 +75,15 @@ func (diskFS) Create(name string) (File, error) {
 	return noNil(os.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o600))
 }
 
-func (diskFS) Open(name string) (File, error) { return noNil(os.OpenFile(name, os.O_RDWR, 0)) }
+// Open opens a file for reading only if it cannot be written: the queue is to be recovered from a
+// disk on which nothing can be changed, too.
+func (diskFS) Open(name string) (File, error) {
+	f, err := os.OpenFile(name, os.O_RDWR, 0)
+	if errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.EROFS) {
+		f, err = os.Open(name)
+	}
+	return noNil(f, err)
+}
 
 // noNil returns a File that is nil if f is.
 func noNil(f *os.File, err error) (File, error) {

@@ -78,19 +78,20 @@ func (c *counters) limits() [numCounters]uint64 {
 	return c.limit
 }
 
-// close gives the unused identifiers back.
-func (c *counters) close() error {
+// close gives the unused identifiers back. If the disk does not allow that, the next start skips
+// them, which is logged.
+func (c *counters) close() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.used == c.limit {
-		return nil
+	if c.used != c.limit {
+		if err := c.store(c.used); err != nil {
+			c.log.Warn("queue: unused identifiers could not be given back", "err", err)
+		}
 	}
-	err := c.store(c.used)
 	if c.file != nil {
 		c.file.Close() // it has been synced
 		c.file = nil
 	}
-	return err
 }
 
 // store makes limits durable. The caller holds mu.

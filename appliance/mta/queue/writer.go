@@ -97,7 +97,8 @@ func (w *writer) run() {
 	for {
 		reqs, ok := w.take()
 		if !ok {
-			w.q.closeErr = errors.Join(w.close(), w.q.ids.close())
+			w.q.closeErr = w.close()
+			w.q.ids.close()
 			return
 		}
 		w.process(reqs)
