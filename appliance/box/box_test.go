@@ -93,6 +93,7 @@ func TestFailedStartDoesNotLeak(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer first.Stop(context.Background())
+	first.Faults().List() // waits for the connections that the topology opens
 	before := runtime.NumGoroutine()
 	second := newBox(t, t.TempDir(), first.DoorAddrs()["ssh"])
 	if err := second.Start(t.Context()); !errors.Is(err, syscall.EADDRINUSE) {
