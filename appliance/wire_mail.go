@@ -32,7 +32,9 @@ func (a *Appliance) openMail(o Options) error {
 		Zone:     a.Zone,
 		Write: func(e logs.Entry) {
 			a.Logs.Write(e)
-			a.logToOperator(e.Type, e.Level, e.Text)
+			if e.Text != "" { // not a record of the delivery log
+				a.logToOperator(e.Type, e.Level, e.Text)
+			}
 		},
 	})
 	a.unsubscribe = append(a.unsubscribe,

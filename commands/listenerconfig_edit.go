@@ -77,13 +77,13 @@ func printListener(env *shell.Env, l listener.Listener) {
 		}
 	}
 	env.Printf("\nName: %s\nType: %s\nInterface: %s (%s) TCP Port %d\nProtocol: SMTP\n"+
-		"Default Domain: %s\nMax Concurrency: %d (TCP Queue: 50)\nDomain Map: Disabled\nTLS: %s\n"+
+		"Default Domain: %s\nMax Concurrency: %d (TCP Queue: %d)\nDomain Map: Disabled\nTLS: %s\n"+
 		"SMTP Authentication: %s\nBounce Profile: %s\n"+
 		"Use SenderBase For Reputation Filters and IP Profiling: %s\nFooter: None\nHeading: None\n"+
 		"LDAP: Off\n",
 		l.Name, l.Type.Title(), l.Interface, strings.Join(networks, ", "), l.Port,
 		cmp.Or(l.DefaultDomain, "<none configured>"),
-		min(maxConnections(s, l), s.Limits.Connections), tls, auth,
+		min(maxConnections(s, l), s.Limits.Connections), queueSize(l), tls, auth,
 		cmp.Or(l.BounceProfile, "Default"), yesOrNo(l.SenderBase))
 }
 
@@ -152,9 +152,10 @@ func (d *listenerDialogue) setUp(ctx context.Context) error {
 // limits asks for the limit of connections of the listener alone.
 func (d *listenerDialogue) limits(ctx context.Context) error {
 	return d.edit(func(s *listener.Settings, l *listener.Listener) error {
-		n := maxConnections(*s, *l)
+		n, places := maxConnections(*s, *l), queueSize(*l)
 		err := d.env.Form(ctx, shell.Number(&n,
-			"Enter the maximum number of concurrent connections to this listener.", 1, 1000))
+			"Enter the maximum number of concurrent connections to this listener.", 1, 1000),
+			shell.Number(&places, "Enter the size of the TCP queue of this listener.", 1, 1000))
 		switch {
 		case err != nil:
 			return err
@@ -164,6 +165,9 @@ func (d *listenerDialogue) limits(ctx context.Context) error {
 		}
 		if l.MaxConnections = n; n == s.Limits.Connections {
 			l.MaxConnections = 0
+		}
+		if l.QueueSize = places; places == listener.DefaultQueueSize {
+			l.QueueSize = 0
 		}
 		return nil
 	})
@@ -176,6 +180,9 @@ func maxConnections(s listener.Settings, l listener.Listener) int {
 	}
 	return s.Limits.Connections
 }
+
+// queueSize returns how many connections may wait for a listener.
+func queueSize(l listener.Listener) int { return cmp.Or(l.QueueSize, listener.DefaultQueueSize) }
 
 func (d *listenerDialogue) bounces(ctx context.Context) error {
 	return d.edit(func(_ *listener.Settings, l *listener.Listener) error {

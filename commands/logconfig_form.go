@@ -30,7 +30,7 @@ func logForm(env *shell.Env, s *logs.Subscription, keys *[]logs.KnownHost) shell
 			shell.When(func() bool { return k.Format == logs.Lines }, logLevel(&s.Level)),
 			shell.When(func() bool { return k.Bounces },
 				shell.Number(&s.BounceBytes,
-					"How many bytes of a bounced message do you want to log?", 0, 1<<20)),
+					"How many bytes of a bounced message do you want to log?", 0, logs.MaxBounceBytes)),
 			logMethod(env, s, k),
 			shell.When(func() bool { return s.Method == logs.Manual }, fileForm(s)),
 			shell.When(func() bool { return s.Method.Uploads() }, uploadForm(env, s, keys)),

@@ -13,6 +13,7 @@ import (
 	"github.com/esasim/esasim/appliance/daemon"
 	"github.com/esasim/esasim/appliance/logs"
 	"github.com/esasim/esasim/appliance/logs/syslog"
+	"github.com/esasim/esasim/appliance/mta/delivery"
 	"github.com/esasim/esasim/appliance/mta/listener"
 	"github.com/esasim/esasim/appliance/netconfig"
 	"github.com/esasim/esasim/appliance/network/netsim"
@@ -56,6 +57,9 @@ func productFacts(t *topology.Topology) (product.Facts, error) {
 	return f, nil
 }
 
+// preferred is the value of mail_tls with which TLS is used where the other side has it.
+const preferred = "preferred"
+
 // factory returns the factory configuration that the topology describes.
 func factory(t *topology.Topology, version product.Version) (*config.Factory, error) {
 	f := config.NewFactory()
@@ -89,6 +93,15 @@ func factory(t *topology.Topology, version product.Version) (*config.Factory, er
 	if len(list.List) > 0 {
 		first := list.List[0].Name
 		listener.Section.SetFactory(f, mailListeners(a, first, version))
+	}
+	switch a.MailTLS {
+	case "", "off":
+	case preferred:
+		destinations := delivery.DestinationList{Default: delivery.DefaultDestination()}
+		destinations.Default.TLS = delivery.TLSPreferred
+		delivery.Destinations.SetFactory(f, destinations)
+	default:
+		return nil, t.ErrorAt("appliance.mail_tls", "%q, expected off or preferred", a.MailTLS)
 	}
 	tlsconfig.SSL.SetFactory(f, tlsconfig.DefaultSSL(version))
 	dns := resolver.Settings{PTRTimeout: 20, MinimumTTL: 1800}
@@ -126,6 +139,10 @@ func factory(t *topology.Topology, version product.Version) (*config.Factory, er
 // for a central quarantine.
 func mailListeners(a topology.Appliance, first string, version product.Version) listener.Settings {
 	in := listener.New("IncomingMail", first, 25, listener.Public, version)
+	if a.MailTLS == preferred {
+		mode := listener.Preferred
+		in.Hosts.Default.TLS = &mode
+	}
 	for _, domain := range ownDomains(a.HostName) {
 		in.Recipients.Entries = append(in.Recipients.Entries, listener.RecipientEntry{Address: domain})
 	}

@@ -11,6 +11,7 @@ import (
 	"sync"
 	"syscall"
 
+	"github.com/esasim/esasim/appliance/config"
 	"github.com/esasim/esasim/appliance/network"
 	"github.com/esasim/esasim/appliance/refusal"
 )
@@ -31,7 +32,7 @@ func (t *Table) listen(ctx context.Context, p Port, l *listener) (net.Listener, 
 	t.mu.Lock()
 	t.listeners = append(t.listeners, l)
 	t.mu.Unlock()
-	if err := l.add(ctx, func() []netip.AddrPort { return p.Addrs(t.o.Committed()) }); err != nil {
+	if err := l.add(ctx, t.o.Committed); err != nil {
 		return nil, errors.Join(err, l.Close())
 	}
 	return l, nil
@@ -57,9 +58,9 @@ type openPort struct {
 	wait func() // for its handle, after Close
 }
 
-// add listens on those wanted addresses that are not open yet: on all of them or on none. It calls
-// want with mu held, so that a later call of keep has newer addresses.
-func (l *listener) add(ctx context.Context, want func() []netip.AddrPort) error {
+// add listens on those addresses of a configuration that are not open yet: on all of them or on
+// none. It calls next with mu held, so that a later call of keep has a newer configuration.
+func (l *listener) add(ctx context.Context, next func() *config.Config) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.closed {
@@ -67,12 +68,13 @@ func (l *listener) add(ctx context.Context, want func() []netip.AddrPort) error 
 	}
 	added := map[netip.AddrPort]network.Listener{}
 	process := l.port.Process.properties()
-	for _, addr := range want() {
+	c := next()
+	for _, addr := range l.port.Addrs(c) {
 		if l.open[addr].Listener != nil || added[addr] != nil {
 			continue
 		}
 		n, err := l.table.o.Net.Listen(ctx, network.ListenConfig{
-			Addr: addr, Backlog: l.port.Backlog, Mapped: l.port.Mapped,
+			Addr: addr, Backlog: l.port.backlog(c, addr), Mapped: l.port.Mapped,
 			Owner: process.name, User: process.user, Workers: process.workers,
 			PID: l.table.pid(l.port.Process),
 		})
@@ -94,15 +96,18 @@ func (l *listener) add(ctx context.Context, want func() []netip.AddrPort) error 
 	return nil
 }
 
-// keep stops listening on all addresses but those that are wanted.
-func (l *listener) keep(want []netip.AddrPort) {
+// keep stops listening on all addresses but those of a configuration, whose backlogs it sets.
+func (l *listener) keep(c *config.Config) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	want := l.port.Addrs(c)
 	for addr, n := range l.open {
 		if !slices.Contains(want, addr) {
 			n.Close()
 			l.wg.Go(n.wait)
 			delete(l.open, addr)
+		} else if s, ok := n.Listener.(network.BacklogSetter); ok && l.port.BacklogOf != nil {
+			s.SetBacklog(l.port.backlog(c, addr))
 		}
 	}
 }

@@ -16,8 +16,19 @@ type Port struct {
 	// sockets are opened.
 	Addrs func(config.View) []netip.AddrPort
 
+	// BacklogOf returns the backlog of an address under a configuration; nil: Backlog, for all.
+	BacklogOf func(v config.View, addr netip.AddrPort) int
+
 	// farewell returns what a Placeholder sends before it closes a connection; nil: nothing.
 	farewell func(hostname string) string
+}
+
+// backlog returns the backlog of an address.
+func (p Port) backlog(v config.View, addr netip.AddrPort) int {
+	if p.BacklogOf != nil {
+		return p.BacklogOf(v, addr)
+	}
+	return p.Backlog
 }
 
 // The ports of services that the appliance provides (B35, B41).

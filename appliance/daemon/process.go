@@ -3,7 +3,6 @@ package daemon
 import (
 	"context"
 	"errors"
-	"net/netip"
 	"slices"
 	"sync"
 	"time"
@@ -165,7 +164,7 @@ func (t *Table) Apply(ctx context.Context, old, next *config.Config) error {
 	}
 	var errs []error
 	for _, l := range t.openListeners() {
-		if err := l.add(ctx, func() []netip.AddrPort { return l.port.Addrs(next) }); err != nil {
+		if err := l.add(ctx, func() *config.Config { return next }); err != nil {
 			errs = append(errs, err)
 			if !undoes {
 				break
@@ -180,7 +179,7 @@ func (t *Table) Done(_ context.Context, _, next *config.Config) { t.closeUnconfi
 
 func (t *Table) closeUnconfigured(c *config.Config) {
 	for _, l := range t.openListeners() {
-		l.keep(l.port.Addrs(c))
+		l.keep(c)
 	}
 }
 

@@ -63,6 +63,10 @@
 // the drainer, such as an upload that is flushed to the disk, they are all lines that arrive
 // meanwhile.
 //
+// The times of the lines of a log do not fall, unless the clock was set back. A goroutine that reads the
+// clock and is then overtaken by another one gets the time of the line that overtook its own. On a
+// clock that runs a thousand times as fast, a thousandth of a second would show.
+//
 // Before a caller answers a client, it can call AwaitWritten. Package shell does so before it sends
 // output: if a client has received any part of the answer to a command, the command is in the log,
 // unless the disk did not accept the line for a whole second. Other logs make no such promise.

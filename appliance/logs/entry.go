@@ -52,6 +52,11 @@ type Entry struct {
 	Type  Type
 	Level Level
 	Text  string
+	// Rest, if not nil, returns what follows the text in the log of a subscription whose BounceBytes
+	// are given. It is called at once, for each subscription that takes the entry.
+	Rest func(bounceBytes int) string
+	// Only, if not "", is the name of the only subscription that takes the entry.
+	Only string
 
 	// origin is the name of the subscription whose push the entry is about, "" if it is
 	// about something else. That subscription writes the entry and does not push it.

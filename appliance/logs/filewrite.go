@@ -15,20 +15,29 @@ func (f *file) append(text []byte, zone *time.Location) {
 	for len(text) > 0 {
 		first := int64(bytes.IndexByte(text, '\n') + 1)
 		if f.name != "" && !f.headerOnly && f.size+first > f.conf.MaxSize {
-			f.finish(lineTime(text, zone))
+			f.finish(f.timeOf(text, zone))
 		}
 		room := f.conf.MaxSize - f.size
 		if f.name == "" {
 			room -= headerSize
 		}
 		n := wholeLines(text, min(chunkSize, room))
-		f.writeChunk(text[:n], func() time.Time { return lineTime(text, zone) })
+		f.writeChunk(text[:n], func() time.Time { return f.timeOf(text, zone) })
 		text = text[n:]
 	}
 }
 
 // headerSize is roughly the length of the header in bytes.
 const headerSize = 200
+
+// timeOf returns the time of the first of some lines. Records without times are about what has just
+// happened.
+func (f *file) timeOf(text []byte, zone *time.Location) time.Time {
+	if f.conf.Type.Spec().Format == Binary {
+		return f.hub.o.Clock.Now().In(zone)
+	}
+	return lineTime(text, zone)
+}
 
 // lineTime returns the time at the beginning of a line.
 func lineTime(line []byte, zone *time.Location) time.Time {

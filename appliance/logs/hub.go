@@ -167,7 +167,9 @@ func (h *Hub) write(e Entry, to func(*subscription, Entry, *time.Location)) {
 	}
 	zone := h.o.Zone()
 	for _, s := range takers {
-		to(s, e, zone)
+		if e.Only == "" || e.Only == s.name {
+			to(s, e, zone)
+		}
 	}
 }
 

@@ -20,7 +20,7 @@ type subscription struct {
 
 	mu             sync.Mutex    // not held during calls that can block
 	conf           *Subscription // immutable
-	hasLines       bool          // the files consist of lines
+	format         Format        // of the files
 	pusher         Pusher        // nil: lines are not pushed
 	backlog        *backlog      // lines for a pusher that is not open yet; nil if there is none
 	uploader       Uploader      // nil: files are not uploaded
@@ -109,10 +109,18 @@ func (s *subscription) writeNow(e Entry, zone *time.Location) {
 
 // writeLocked is write with mu held.
 func (s *subscription) writeLocked(e Entry, zone *time.Location) {
-	if s.ended || e.Level > s.conf.Level || !s.hasLines {
+	if s.ended || e.Level > s.conf.Level || s.format == Documents {
 		return
 	}
+	if e.Rest != nil {
+		e.Text += e.Rest(s.conf.BounceBytes)
+	}
 	e.Text = syslog.Line(e.Text)
+	if s.format == Binary {
+		s.addRecord(e.Text, zone)
+		return
+	}
+	e.Time = s.inOrder(e.Time)
 	s.setTime(e.Time, zone)
 	if s.waitingBytes+len(e.Text)+stampLength > s.hub.o.Buffer {
 		s.unreportedLost++
@@ -126,10 +134,39 @@ func (s *subscription) writeLocked(e Entry, zone *time.Location) {
 	s.addLine(e, e.Level, e.Text)
 }
 
+// addRecord adds a record of a log whose files are records: a line without time and level, which is
+// not pushed. One that does not fit into the buffer is lost. mu must be held.
+func (s *subscription) addRecord(text string, zone *time.Location) {
+	if s.waitingBytes+len(text) > s.hub.o.Buffer {
+		s.lostTotal++
+		return
+	}
+	s.zone = zone
+	j := s.lineJob()
+	j.text = append(append(j.text, text...), '\n')
+	s.waitingBytes += len(text) + 1
+	s.startDrainer()
+}
+
 // addLostLine adds a line that says how many lines did not fit into the buffer. mu must be held.
 func (s *subscription) addLostLine(e Entry) {
 	s.addLine(e, Warning, lostLines{s.unreportedLost, "the disk was too slow"}.text())
 	s.unreportedLost = 0
+}
+
+// maxOvertaking is the real time by which the stamp of a line may be earlier than that of the line
+// before it because two goroutines write at the same time. On a clock that runs fast that is minutes.
+const maxOvertaking = 5 * time.Second
+
+// inOrder returns the stamp of a line that is written now: t or, if the line before has a later stamp
+// because it has overtaken this one, that stamp. If the clock was set back, t is returned. mu must be
+// held.
+func (s *subscription) inOrder(t time.Time) time.Time {
+	limit := maxOvertaking * time.Duration(clock.Rate(s.hub.o.Clock))
+	if last := time.Unix(s.second, 0); s.second != 0 && t.Unix() < s.second && last.Sub(t) < limit {
+		return last
+	}
+	return t
 }
 
 // setTime sets the stamp of the lines that follow. If the offset of the zone has changed, it
@@ -324,7 +361,7 @@ func (s *subscription) configure(conf *Subscription, pushing bool) (ending []clo
 	if old == nil {
 		old = &Subscription{}
 	}
-	s.conf, s.hasLines = conf, conf.Type.Spec().Format == Lines
+	s.conf, s.format = conf, conf.Type.Spec().Format
 	if old.Name != "" && *old != *conf {
 		s.jobs = append(s.jobs, job{kind: jobReconfigure, conf: conf})
 		s.startDrainer()

@@ -49,6 +49,7 @@ func (s *subscription) timerFired() {
 func (s *subscription) clockSet() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.second = 0 // the next stamp may be earlier
 	if !s.ended && (s.conf.Schedule == Daily || s.conf.Schedule == Weekly) {
 		s.checkTimeOfDay()
 	}

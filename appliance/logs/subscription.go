@@ -137,6 +137,7 @@ const (
 	MinBuffer          = 64 << 10
 	MaxBuffer          = 1 << 30
 	MaxMetricsInterval = 86400
+	MaxBounceBytes     = 1 << 20
 	maxSubscriptions   = 200
 )
 
@@ -221,6 +222,17 @@ func (v *Subscriptions) Find(name string) *Subscription {
 		return nil
 	}
 	return &v.List[i]
+}
+
+// BounceBytes returns how much of a bounced message is logged: the most that a subscription asks
+// for.
+func (v Subscriptions) BounceBytes() (most int) {
+	for i := range v.List {
+		if v.List[i].Type.Spec().Bounces {
+			most = max(most, v.List[i].BounceBytes)
+		}
+	}
+	return most
 }
 
 // Put adds s, or replaces the subscription of the same name.
@@ -315,8 +327,9 @@ func (s Subscription) Check() error {
 			int64(MinSize), int64(MaxSize))
 	case s.MaxFiles < 1 || s.MaxFiles > MaxFiles:
 		return refusal.Newf("The number of files must be from 1 to %d.", MaxFiles)
-	case s.BounceBytes < 0:
-		return refusal.New("The number of bytes of a bounced message cannot be negative.")
+	case s.BounceBytes < 0 || s.BounceBytes > MaxBounceBytes:
+		return refusal.Newf("The number of bytes of a bounced message must be from 0 to %d.",
+			MaxBounceBytes)
 	case s.Method != Manual && s.Method != Syslog && !s.Method.Uploads():
 		return refusal.Newf("There is no retrieval method %q.", s.Method)
 	}

@@ -14,6 +14,9 @@ type Type string
 const (
 	Mail           Type = "mail"
 	Bounce         Type = "bounce"
+	Delivery       Type = "delivery"
+	DomainDebug    Type = "domain_debug"
+	InjectionDebug Type = "injection_debug"
 	Status         Type = "status"
 	System         Type = "system"
 	CLI            Type = "cli"
@@ -43,7 +46,7 @@ type Format int
 const (
 	Lines     Format = iota // lines of text after the header
 	Documents               // each file is one document, such as a configuration
-	Binary                  // binary records
+	Binary                  // records without header and times, which cannot be shown line by line
 )
 
 var (
@@ -59,11 +62,11 @@ var (
 var types = []TypeSpec{
 	{Type: Mail, Title: "IronPort Text Mail Logs", File: "mail_logs", Facility: "mail"},
 	{Type: "qmail", Title: "qmail Format Mail Logs", File: "qmail", Facility: "mail"},
-	{Type: "delivery", Title: "Delivery Logs", File: "delivery", Format: Binary},
+	{Type: Delivery, Title: "Delivery Logs", File: "delivery", Format: Binary},
 	{Type: Bounce, Title: "Bounce Logs", File: "bounces", Bounces: true},
 	{Type: Status, Title: "Status Logs", File: "status", Facility: "mail"},
-	{Type: "domain_debug", Title: "Domain Debug Logs", File: "domain_debug", Facility: "mail"},
-	{Type: "injection_debug", Title: "Injection Debug Logs", File: "injection_debug",
+	{Type: DomainDebug, Title: "Domain Debug Logs", File: "domain_debug", Facility: "mail"},
+	{Type: InjectionDebug, Title: "Injection Debug Logs", File: "injection_debug",
 		Facility: "mail"},
 	{Type: System, Title: "System Logs", File: "system_logs", Facility: "daemon"},
 	{Type: CLI, Title: "CLI Audit Logs", File: "cli_logs", Facility: "auth"},

@@ -87,6 +87,7 @@ func Open(o Options) (*Server, error) {
 		Clock: o.Clock, Rand: o.Entropy.Stream("mail/delivery"), Hostname: o.Hostname,
 		Logger: o.Logger, TLS: o.Certificates.Client, TrustedRoots: o.TrustedRoots,
 		OnTLSFailed: o.OnTLSFailed, LoggedHeaders: headers,
+		BounceBytes: func() int { return logs.Section.Get(o.Committed()).BounceBytes() },
 		BounceProfile: func(name string) string {
 			l, _ := listener.Section.Get(o.Committed()).Find(name)
 			return l.BounceProfile
@@ -114,12 +115,11 @@ func Open(o Options) (*Server, error) {
 	return s, nil
 }
 
-// backlog is that of the mail listeners (B54).
-const backlog = 50
-
 // port returns the sockets of all listeners.
 func port() daemon.Port {
-	return daemon.Port{Process: daemon.Hermes, Backlog: backlog, Addrs: listener.Addrs}
+	return daemon.Port{
+		Process: daemon.Hermes, Addrs: listener.Addrs, BacklogOf: listener.Backlog,
+	}
 }
 
 // Name implements appliance.Service.

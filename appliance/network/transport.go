@@ -44,6 +44,12 @@ type Server interface {
 	Serve(handle func(Conn)) (wait func())
 }
 
+// A BacklogSetter is a Listener whose ListenConfig.Backlog can be changed.
+type BacklogSetter interface {
+	Listener
+	SetBacklog(n int)
+}
+
 // A Conn is a TCP connection.
 type Conn interface {
 	net.Conn

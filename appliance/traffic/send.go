@@ -82,6 +82,9 @@ func (c *Client) dial(ctx context.Context) (*connection, error) {
 	}
 	x := &connection{client: c, conn: conn}
 	if err := x.begin(ctx); err != nil {
+		if answered(err) { // a client that is refused says QUIT too (RFC 5321 3.1)
+			x.quit(ctx)
+		}
 		conn.Close()
 		return nil, err
 	}

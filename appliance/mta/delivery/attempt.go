@@ -128,6 +128,7 @@ func (w *worker) delivered(j job, rids []int, reply mail.Reply) {
 		DCID: c.dcid, MID: j.env.MID, RIDs: rids, Response: eventReply(reply), Domain: w.d.domain,
 		From: j.env.From, Bytes: j.env.Size,
 		Local: c.local, Remote: c.host.Addr.Addr(), LoggedHeaders: s.loggedHeaders(j.env.MID),
+		Received: j.env.Received, Source: j.env.RemoteIP,
 	}
 	for i, rid := range rids {
 		changes[i] = queue.Delivered(rid)

@@ -29,6 +29,11 @@ func (s *Server) bounce(
 		DCID: dcid, MID: j.env.MID, RID: rid, Domain: domain, From: j.env.From, To: r.Address,
 		Failure: f.Failure, Category: f.category, Double: j.env.From == "",
 		LoggedHeaders: s.loggedHeaders(j.env.MID),
+		Bytes:         j.env.Size, Received: j.env.Received, Source: j.env.RemoteIP,
+		Remote: f.remote, Attempts: r.Attempts + 1, Message: s.beginning(j.env.MID),
+	}
+	if dcid == 0 { // no attempt was made now
+		event.Attempts = r.Attempts
 	}
 	to := j.env.From
 	if profile.To != "" && to != "" {
@@ -225,6 +230,21 @@ func (s *Server) excerpt(mid uint64, size int64) []byte {
 	if i := bytes.Index(text, []byte("\r\n\r\n")); i >= 0 {
 		return text[:i+2]
 	}
+	return text
+}
+
+// beginning returns as much of a message as the bounce logs want.
+func (s *Server) beginning(mid uint64) []byte {
+	n := s.o.BounceBytes()
+	if n == 0 {
+		return nil
+	}
+	body, err := s.o.Queue.Body(mid)
+	if err != nil {
+		return nil
+	}
+	defer body.Close()
+	text, _ := io.ReadAll(io.LimitReader(body, int64(n))) // what was read before an error is good
 	return text
 }
 

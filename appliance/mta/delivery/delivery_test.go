@@ -152,6 +152,7 @@ func newFixtureWithQuota(t *testing.T, quota int64, factory func(*config.Factory
 		TLS:           func(string) (*tls.Config, error) { return &tls.Config{InsecureSkipVerify: true}, nil },
 		TrustedRoots:  func() (*x509.CertPool, error) { return x509.NewCertPool(), nil },
 		LoggedHeaders: func() []string { return nil },
+		BounceBytes:   func() int { return 0 },
 	})
 	t.Cleanup(func() {
 		if err := b.Stop(context.Background()); err != nil {

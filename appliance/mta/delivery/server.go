@@ -51,6 +51,8 @@ type Options struct {
 	OnTLSFailed func(text string)
 	// LoggedHeaders returns the names of the header fields that are logged with a delivery.
 	LoggedHeaders func() []string
+	// BounceBytes returns how much of a bounced message is logged.
+	BounceBytes func() int
 }
 
 // A Server delivers the messages of the queue. It is a service of the appliance. Its methods are

@@ -219,6 +219,16 @@ func TestRejectedHost(t *testing.T) {
 	b.expectLog(connected(1)[0], "ICID 1 REJECT SG BLOCKED_LIST match sbrs[-10.0:-3.0] SBRS -9.5", "ICID 1 close")
 }
 
+// TestRejectedHostLeaves: that such a client ends the connection is no loss (mail.md 1.2).
+func TestRejectedHostLeaves(t *testing.T) {
+	b := newFixture(t, nil)
+	b.dns.texts = map[string]string{"9.2.0.192.rf.senderbase.org": "score=-9.5"}
+	c := b.dial("192.0.2.9", "554-esa.example.com", "554 "+standardRejection)
+	c.conn.Close()
+	b.awaitClosed(1)
+	b.expectLog(connected(1)[0], "ICID 1 REJECT SG BLOCKED_LIST match sbrs[-10.0:-3.0] SBRS -9.5", "ICID 1 close")
+}
+
 // TestRefusedConnection: TCPREFUSE resets the connection and uses up no ICID.
 func TestRefusedConnection(t *testing.T) {
 	b := newFixture(t, func(s *Settings) {

@@ -91,6 +91,8 @@ type Listener struct {
 	BareLineEnds  BareLineEnds `xml:"bare_cr_lf"`
 	// MaxConnections is how many connections the listener has at most; 0: as many as all listeners.
 	MaxConnections int `xml:"max_concurrency,omitempty"`
+	// QueueSize is the backlog of the listener's sockets; 0: DefaultQueueSize.
+	QueueSize int `xml:"tcp_queue,omitempty"`
 	// OmitReceived says that messages get no Received field of this appliance.
 	OmitReceived bool           `xml:"no_received_header,omitempty"`
 	Hosts        HostTable      `xml:"hat"`
@@ -139,6 +141,18 @@ func Addrs(v config.View) []netip.AddrPort {
 		}
 	}
 	return out
+}
+
+// DefaultQueueSize is how many connections may wait for a listener, unless it has another number
+// (B54).
+const DefaultQueueSize = 50
+
+// Backlog returns how many connections may wait at an address.
+func Backlog(v config.View, addr netip.AddrPort) int {
+	if l, _, ok := at(v, addr); ok && l.QueueSize > 0 {
+		return l.QueueSize
+	}
+	return DefaultQueueSize
 }
 
 // at returns the listener and the IP interface of a local address.
@@ -232,6 +246,9 @@ func (l Listener) check(c *config.Config, sockets map[netip.AddrPort]string) err
 	if l.BareLineEnds != CleanLineEnds && l.BareLineEnds != RejectLineEnds {
 		return refusal.Newf("The listener %s treats bare line ends in the unknown way %q.",
 			l.Name, l.BareLineEnds)
+	}
+	if l.QueueSize < 0 || l.QueueSize > 1000 {
+		return refusal.Newf("The TCP queue of the listener %s must have 1 to 1000 places.", l.Name)
 	}
 	if l.MaxConnections < 0 || l.MaxConnections > 1000 {
 		return refusal.Newf("The number of connections of the listener %s must be from 1 to 1000.", l.Name)

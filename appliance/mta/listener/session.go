@@ -176,6 +176,8 @@ func (s *session) converse() {
 	case errors.Is(err, errRefused), errors.Is(err, errQuit):
 	case why != endNot:
 		s.tellEnding(why)
+	case s.verdict.policy.Action == Reject:
+		// Most such clients leave without QUIT. No line is attested about that (mail.md 1.2).
 	default:
 		s.lost()
 	}

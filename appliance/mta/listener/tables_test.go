@@ -25,7 +25,7 @@ func TestListenersSurviveSavingAndLoading(t *testing.T) {
 	}
 	in := New("In", "Data 1", 25, Public, product.Version{Major: 14})
 	in.DefaultDomain, in.BounceProfile, in.BareLineEnds = "example.com", "Fast", RejectLineEnds
-	in.MaxConnections, in.OmitReceived = 7, true
+	in.MaxConnections, in.QueueSize, in.OmitReceived = 7, 20, true
 	in.Hosts.Default = everyParameter()
 	in.Hosts.Groups[0].Entries = []Entry{{Host: "192.0.2.1-10", Comment: "a & b"}, {Host: ".example.com"}}
 	in.Recipients = RecipientTable{

@@ -85,6 +85,8 @@ type Delivered struct {
 	Local     netip.Addr           `json:"local"`
 	Remote    netip.Addr           `json:"remote"`
 	Delivered []DeliveredRecipient `json:"delivered"` // in the order of RIDs
+	Received  time.Time            `json:"received"`
+	Source    netip.Addr           `json:"source"` // of the client; zero: the appliance itself
 	// LoggedHeaders are the fields that the administrator has chosen to have logged.
 	LoggedHeaders []HeaderField `json:"logged_headers,omitempty"`
 }
@@ -136,7 +138,14 @@ type Bounced struct {
 	Failure  Failure  `json:"failure"`
 	Category Category `json:"category"`
 	// Double says that the message is itself a bounce, so no bounce message is sent.
-	Double        bool          `json:"double,omitempty"`
+	Double   bool       `json:"double,omitempty"`
+	Bytes    int64      `json:"bytes"`
+	Received time.Time  `json:"received"`
+	Source   netip.Addr `json:"source"` // of the client; zero: the appliance itself
+	Remote   netip.Addr `json:"remote"` // of the server that refused; zero: none did
+	Attempts int        `json:"attempts"`
+	// Message is the beginning of the message, as much as a log wants.
+	Message       []byte        `json:"message,omitempty"`
 	LoggedHeaders []HeaderField `json:"logged_headers,omitempty"`
 }
 

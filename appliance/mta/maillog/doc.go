@@ -1,4 +1,5 @@
-// Package maillog makes the lines of the mail log and of the bounce log from the events of mail.
+// Package maillog makes the lines of the mail log, the bounce log and the delivery log from the events
+// of mail.
 //
 // # How it is used
 //
@@ -7,7 +8,7 @@
 //	w := maillog.New(maillog.Options{Version: version, Settings: settings, Write: hub.Write})
 //	cancel := stream.Subscribe(w.Handle)
 //
-// The forms of the lines are those of mail.md sections 1 and 2.1. They differ between versions of
+// The forms of the lines are those of mail.md sections 1, 2.1 and 2.2. They differ between versions of
 // the product (mail.md 1.9): each difference is a condition beside the line that it is about. Where
 // no public sample exists, the line follows the style of its neighbors; comments say so.
 //

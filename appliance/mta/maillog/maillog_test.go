@@ -26,6 +26,9 @@ func written(t *testing.T, version string, settings logs.Settings, list ...event
 		Settings: func() logs.Settings { return settings },
 		Zone:     func() *time.Location { return time.UTC },
 		Write: func(e logs.Entry) {
+			if e.Type == logs.Delivery {
+				return // TestDeliveryLog is about these
+			}
 			out = append(out, string(e.Type)+" "+e.Level.String()+" "+e.Text)
 		},
 	})
@@ -266,5 +269,79 @@ func TestInternalMail(t *testing.T) {
 	got := written(t, "14.0.0-698", all, mailevents.InternalSent{Message: m}, mailevents.InternalGivenUp{Message: m, Reason: "x"})
 	if len(got) != 3 || got[2] != `mail Critical Error while sending AutoSupport report to alerts@ironport.com with subject "`+m.Subject+`".` {
 		t.Errorf("a report is logged as %q", got)
+	}
+}
+
+// TestDeliveryLog: a delivery and a bounce as records (mail.md 2.2).
+func TestDeliveryLog(t *testing.T) {
+	received := time.Date(2004, 1, 9, 15, 34, 18, 1e6, time.UTC)
+	var got []string
+	w := New(Options{
+		Version: product.Version{Major: 14}, Settings: func() logs.Settings { return logs.Settings{} },
+		Zone: func() *time.Location { return time.UTC },
+		Write: func(e logs.Entry) {
+			if e.Type == logs.Delivery {
+				got = append(got, e.Rest(0))
+			}
+		},
+	})
+	c := clock.NewFake(time.Date(2004, 1, 9, 15, 34, 20, 234e6, time.UTC))
+	s := events.NewStream(c)
+	defer s.Subscribe(w.Handle)()
+	events.Publish(s, 0, mailevents.Delivered{
+		DCID: 8, MID: 45949, From: "a@example.net", Bytes: 202, Received: received,
+		Remote: server.Addr(), Source: client.Addr(), Response: mailevents.Reply{Code: 250, Lines: []string{"sent"}},
+		Delivered:     []mailevents.DeliveredRecipient{{RID: 0, To: "b@example.com", Attempts: 1}, {RID: 2, To: "c@example.com", Attempts: 3}},
+		LoggedHeaders: []mailevents.HeaderField{{Name: "x", Value: `a "<b>"`}},
+	})
+	events.Publish(s, 0, mailevents.Bounced{
+		MID: 7, RID: 1, From: "a@example.net", To: "b@example.com", Bytes: 5, Received: received, Failure: noSuch, Attempts: 2,
+	})
+	want := []string{
+		`<success del_time="Fri Jan 09 15:34:20.234 2004" inj_time="Fri Jan 09 15:34:18.001 2004" bytes="202" mid="45949" ` +
+			`ip="192.0.2.25" from="a@example.net" source_ip="192.0.2.9" code="250" reply="sent"> ` +
+			`<rcpt rid="0" to="b@example.com" attempts="1" /> <rcpt rid="2" to="c@example.com" attempts="3" /> ` +
+			`<customer_data> <header name="x" value="a &#34;&lt;b&gt;&#34;" /> </customer_data> </success>`,
+		`<bounce del_time="Fri Jan 09 15:34:20.234 2004" inj_time="Fri Jan 09 15:34:18.001 2004" bytes="5" mid="7" ` +
+			`ip="0.0.0.0" from="a@example.net" source_ip="0.0.0.0" reason="5.1.0 - Unknown address error" code="550" ` +
+			`error="[&#39;5.1.1 no such user&#39;]"> <rcpt rid="1" to="b@example.com" attempts="2" /> </bounce>`,
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("got\n%q\nwant\n%q", got, want)
+	}
+}
+
+// TestBouncedMessage: the bounce log has as much of a message as its subscription asks for, and in
+// old versions the header fields that are logged (mail.md 2.1).
+func TestBouncedMessage(t *testing.T) {
+	f := mailevents.Bounced{
+		MID: 203, From: "a@example.net", To: "b@example.com", Failure: noSuch,
+		LoggedHeaders: []mailevents.HeaderField{{Name: "xname", Value: "userID2333"}},
+		Message:       []byte("Message-Id:<1u5jak$6b@example.net>\r\n\r\nHi Tom:\xe9"),
+	}
+	for version, want := range map[string]string{
+		"8.0.1-023": `Bounced: 203:0 From:<a@example.net> To:<b@example.com> Reason: "5.1.0 - Unknown address error" ` +
+			`Response: "('550', ['5.1.1 no such user'])" Headers: ['xname: userID2333']`,
+		"14.0.0-698": `Bounced: DCID 0 MID 203 From:<a@example.net> To:<b@example.com> RID 0 - 5.1.0 - Unknown address error ` +
+			`('550', ['5.1.1 no such user'])`,
+	} {
+		for n, message := range map[int]string{
+			0: "", 10: " Message: Message-Id", 100: ` Message: Message-Id:<1u5jak$6b@example.net>\015\012\015\012Hi Tom:\351`,
+		} {
+			v, _ := product.ParseVersion(version)
+			var got string
+			w := New(Options{
+				Version: v, Settings: func() logs.Settings { return logs.Settings{} }, Zone: func() *time.Location { return time.UTC },
+				Write: func(e logs.Entry) {
+					if e.Type == logs.Bounce {
+						got = e.Text + e.Rest(n)
+					}
+				},
+			})
+			w.Handle(events.Event{Fields: f})
+			if got != want+message {
+				t.Errorf("version %s, %d bytes: %s", version, n, got)
+			}
+		}
 	}
 }

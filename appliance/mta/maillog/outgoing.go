@@ -137,3 +137,38 @@ func (w *Writer) bounceLogLine(
 	return fmt.Sprintf(`%s: %d:%d From:<%s> To:<%s> Reason: "%s - %s" Response: "%s"`,
 		kind, mid, rid, from, to, f.Status, f.Phrase, reply(f.Reply))
 }
+
+// bounceLogHeaders returns the end of a line of the bounce log about the header fields that are
+// logged, which the older form has.
+func (w *Writer) bounceLogHeaders(fields []mailevents.HeaderField) string {
+	if w.since(version10) || len(fields) == 0 {
+		return ""
+	}
+	texts := make([]string, len(fields))
+	for i, f := range fields {
+		texts[i] = f.Name + ": " + f.Value
+	}
+	return " Headers: " + list(texts)
+}
+
+// bouncedMessage returns the end of a line of the bounce log about the first n bytes of the message
+// (mail.md 2.1). Line ends and other control characters are written in octal.
+func bouncedMessage(message []byte, n int) string {
+	if n == 0 || len(message) == 0 {
+		return ""
+	}
+	return " Message: " + octal(message[:min(n, len(message))])
+}
+
+// octal returns text in which bytes that are not printable ASCII are octal numbers: \015\012.
+func octal(text []byte) string {
+	var b strings.Builder
+	for _, c := range text {
+		if c < ' ' || c > '~' {
+			fmt.Fprintf(&b, `\%03o`, c)
+		} else {
+			b.WriteByte(c)
+		}
+	}
+	return b.String()
+}

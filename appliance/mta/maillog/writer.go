@@ -23,7 +23,7 @@ type Options struct {
 	Write func(logs.Entry)
 }
 
-// A Writer writes the mail log and the bounce log. It is safe for concurrent use.
+// A Writer writes the mail log, the bounce log and the delivery log. It is safe for concurrent use.
 type Writer struct{ o Options }
 
 // New returns a Writer.
@@ -55,15 +55,27 @@ func (w *Writer) Handle(e events.Event) {
 			w.write(logs.Mail, logs.Information, e, line)
 			w.write(logs.System, logs.Information, e, line)
 		}
+	case mailevents.Delivered:
+		w.writeRecord(e, func(int) string { return w.deliveryRecord(e.Wall, f) })
 	case mailevents.HarvestSuspected:
 		w.write(logs.Mail, logs.Warning, e, harvestLine(f))
 	case mailevents.Bounced:
-		w.write(logs.Bounce, logs.Information, e, w.bounceLogLine("Bounced", f.DCID, f.MID, f.RID,
-			f.From, f.To, f.Failure))
+		w.o.Write(logs.Entry{
+			Time: e.Wall, Type: logs.Bounce, Level: logs.Information,
+			Text: w.bounceLogLine("Bounced", f.DCID, f.MID, f.RID, f.From, f.To, f.Failure) +
+				w.bounceLogHeaders(f.LoggedHeaders),
+			Rest: func(n int) string { return bouncedMessage(f.Message, n) },
+		})
+		w.writeRecord(e, func(int) string { return w.bounceRecord(e.Wall, f) })
 	case mailevents.Delayed:
 		w.write(logs.Bounce, logs.Information, e, w.bounceLogLine("Delayed", f.DCID, f.MID, f.RID,
 			f.From, f.To, f.Failure))
 	}
+}
+
+// writeRecord writes to the delivery log. The record is made only if there is one.
+func (w *Writer) writeRecord(e events.Event, record func(int) string) {
+	w.o.Write(logs.Entry{Time: e.Wall, Type: logs.Delivery, Level: logs.Information, Rest: record})
 }
 
 func (w *Writer) write(t logs.Type, level logs.Level, e events.Event, text string) {

@@ -254,6 +254,9 @@ func (l *listener) Serve(handle func(network.Conn)) (wait func()) {
 	})
 }
 
+// SetBacklog implements network.BacklogSetter.
+func (l *listener) SetBacklog(n int) { l.Listener.(network.BacklogSetter).SetBacklog(n) }
+
 // Close shuts the doors and then closes the listener. The appliance refuses clients that
 // come in between.
 func (l *listener) Close() error {

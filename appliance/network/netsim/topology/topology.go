@@ -71,6 +71,9 @@ type Appliance struct {
 	// Relays are the addresses and networks whose mail it relays to anybody: the hosts of the
 	// sender group RELAYLIST.
 	Relays []string `yaml:"relays"`
+	// MailTLS says whether its listener offers TLS and deliveries use it: "off", the default, or
+	// "preferred".
+	MailTLS string `yaml:"mail_tls"`
 	// AlertSubject is the number of characters of its text in the subject of an alert; 60 by
 	// default.
 	AlertSubject int `yaml:"alert_subject_length"`

@@ -214,7 +214,7 @@ func (h *Host) AbortConns() int {
 		}
 		n++
 		s := h.sockets.find(ep)
-		if s != nil && (s.backlog > 0 || info.TransProto == udp.ProtocolNumber) {
+		if s != nil && (s.backlog.Load() > 0 || info.TransProto == udp.ProtocolNumber) {
 			s.closeFunc()
 			continue
 		}

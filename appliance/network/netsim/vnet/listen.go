@@ -44,7 +44,10 @@ type listener struct {
 	stopNarrowing func() bool // stops the timer that narrows the queue
 }
 
-var _ network.Server = (*listener)(nil)
+var (
+	_ network.Server        = (*listener)(nil)
+	_ network.BacklogSetter = (*listener)(nil)
+)
 
 // Listen implements network.Transport. The address 0.0.0.0 stands for all IPv4 addresses and
 // :: for all IPv6 addresses.
@@ -72,8 +75,9 @@ func (h *Host) Listen(ctx context.Context, c network.ListenConfig) (network.List
 	l.sock = &socket{
 		ep: ep, tcp: true, closeFunc: func() { l.Close() },
 		owner: c.Owner, user: c.User, pid: c.PID, workers: slices.Clone(c.Workers),
-		mapped: c.Mapped, backlog: c.Backlog,
+		mapped: c.Mapped,
 	}
+	l.sock.backlog.Store(int64(c.Backlog))
 	l.accepts.attach(q, waiter.ReadableEvents)
 	if !h.sockets.add(l.sock) {
 		l.Close()
@@ -110,7 +114,20 @@ func (h *Host) Listen(ctx context.Context, c network.ListenConfig) (network.List
 
 // narrowQueueLen returns the number of connections that may wait while no caller is in
 // Accept. BSD allows one and a half times the backlog, plus one (sonewconn).
-func (l *listener) narrowQueueLen() int { return l.sock.backlog*3/2 + 1 }
+func (l *listener) narrowQueueLen() int { return int(l.sock.backlog.Load())*3/2 + 1 }
+
+// SetBacklog implements network.BacklogSetter.
+func (l *listener) SetBacklog(n int) {
+	if n <= 0 {
+		n = defaultBacklog
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.sock.backlog.Store(int64(n))
+	if !l.wide && !l.accepts.closed.Load() {
+		l.wide = l.ep.Listen(l.narrowQueueLen()) != nil // see narrowQueueLater
+	}
+}
 
 // widenQueue makes the queue long while a caller is in Accept. The backlog is meant for
 // services that do not accept. A service that does can be kept from running for a moment,

@@ -48,3 +48,33 @@ func TestClosedListenerResetsUnfinishedHandshakes(t *testing.T) {
 		}
 	}
 }
+
+// A backlog that is changed is that of the socket table; 0 stands for the default.
+func TestBacklogIsChanged(t *testing.T) {
+	p := newPair(t, false)
+	l, err := p.b.Listen(t.Context(), network.ListenConfig{Addr: netip.AddrPortFrom(addrB, 25), Backlog: 50})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	for _, n := range []int{3, 70, 0} {
+		l.(network.BacklogSetter).SetBacklog(n)
+		want := n
+		if n == 0 {
+			want = 10 // the default
+		}
+		got := 0
+		sockets, err := p.b.Sockets()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, s := range sockets {
+			if s.State == "LISTEN" {
+				got = s.MaxQLen
+			}
+		}
+		if got != want {
+			t.Errorf("the backlog is %d, want %d", got, want)
+		}
+	}
+}

@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"gvisor.dev/gvisor/pkg/tcpip"
@@ -50,7 +51,7 @@ type socket struct {
 	pid         int
 	workers     []string
 	mapped      bool
-	backlog     int
+	backlog     atomic.Int64              // of a listener
 	id          stack.TransportEndpointID // of a connection
 	seq         uint64                    // in the order of opening, from 1
 	released    bool                      // closed by its owner; guarded by registry.mu
@@ -355,7 +356,7 @@ func (r *registry) describe(ep tcpip.Endpoint, row *network.Socket) {
 		}
 		return
 	}
-	row.Seq, row.SendQ, row.MaxQLen = s.seq, s.sendQ(), s.backlog
+	row.Seq, row.SendQ, row.MaxQLen = s.seq, s.sendQ(), int(s.backlog.Load())
 	if !s.released {
 		row.Owner, row.User, row.Mapped = s.owner, s.user, s.mapped
 		row.PID, row.Workers = s.pid, slices.Clone(s.workers)
