@@ -37,11 +37,16 @@ func (a *Appliance) openMail(o Options) error {
 			}
 		},
 	})
-	a.unsubscribe = append(a.unsubscribe,
-		a.Events.Subscribe(a.Metrics.Handle), a.Events.Subscribe(lines.Handle))
+	recorder := maillog.NewRecorder(maillog.RecorderOptions{
+		Subscriptions: func() []logs.Subscription { return logs.Section.Get(a.Config.Committed()).List },
+		Write:         a.Logs.Write,
+	})
+	a.unsubscribe = append(a.unsubscribe, a.Events.Subscribe(a.Metrics.Handle),
+		a.Events.Subscribe(lines.Handle), a.Events.Subscribe(recorder.Handle))
 	var err error
 	a.MTA, err = mta.Open(mta.Options{
-		Dir: filepath.Join(o.Dir, queueDir), Quota: o.QueueQuota,
+		Recorder: recorder,
+		Dir:      filepath.Join(o.Dir, queueDir), Quota: o.QueueQuota,
 		StateFile: filepath.Join(a.state, suspendedFile),
 		Daemons:   a.Daemons, Client: a.Mail, Resolver: a.Resolver, Events: a.Events,
 		Committed: a.Config.Committed, Hostname: a.Hostname, Zone: a.Zone, Clock: a.Clock,

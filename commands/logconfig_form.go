@@ -27,6 +27,7 @@ func logForm(env *shell.Env, s *logs.Subscription, keys *[]logs.KnownHost) shell
 	return func(ctx context.Context, d shell.Dialogue) error {
 		k := s.Type.Spec()
 		return d.Form(ctx,
+			debugForm(s),
 			shell.When(func() bool { return k.Format == logs.Lines }, logLevel(&s.Level)),
 			shell.When(func() bool { return k.Bounces },
 				shell.Number(&s.BounceBytes,
@@ -36,6 +37,28 @@ func logForm(env *shell.Env, s *logs.Subscription, keys *[]logs.KnownHost) shell
 			shell.When(func() bool { return s.Method.Uploads() }, uploadForm(env, s, keys)),
 			shell.When(func() bool { return s.Method == logs.Syslog }, syslogForm(env, s)),
 		)
+	}
+}
+
+// debugForm asks whose SMTP conversations a debug log records, and how many. The questions about
+// domains are those of the vendor's note 118233.
+func debugForm(s *logs.Subscription) shell.Field {
+	return func(ctx context.Context, d shell.Dialogue) error {
+		switch s.Type {
+		case logs.DomainDebug:
+			return d.Form(ctx,
+				shell.Text(&s.DebugHost, "Enter the name of the domain for which you want to record\n"+
+					"debug information.", logs.CheckDebugDomain),
+				shell.Number(&s.DebugSessions, "Please enter the number of SMTP sessions you want to record\n"+
+					"for this domain.", 1, logs.MaxDebugSessions))
+		case logs.InjectionDebug:
+			return d.Form(ctx,
+				shell.Text(&s.DebugHost, "Enter the IP address, the range of addresses or the host name for\n"+
+					"which you want to record debug information.", logs.CheckDebugClient),
+				shell.Number(&s.DebugSessions, "Please enter the number of SMTP sessions you want to record\n"+
+					"for this host.", 1, logs.MaxDebugSessions))
+		}
+		return nil
 	}
 }
 

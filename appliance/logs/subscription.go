@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -85,6 +86,11 @@ type Subscription struct {
 
 	BounceBytes int `xml:"bounce_bytes,omitempty"` // of a bounced message to record
 
+	// DebugHost is whose SMTP conversations a domain debug log or an injection debug log records;
+	// "": nobody's. At most DebugSessions are recorded.
+	DebugHost     string `xml:"debug_host,omitempty"`
+	DebugSessions int    `xml:"debug_sessions,omitempty"`
+
 	Method Method       `xml:"retrieval"`
 	Push   SyslogPush   `xml:"syslog_push"`
 	Remote UploadTarget `xml:"file_push"`
@@ -138,15 +144,57 @@ const (
 	MaxBuffer          = 1 << 30
 	MaxMetricsInterval = 86400
 	MaxBounceBytes     = 1 << 20
+	MaxDebugSessions   = 10_000
 	maxSubscriptions   = 200
 )
 
 // NewSubscription returns a subscription with the settings that logconfig suggests for a type.
 func NewSubscription(name string, k TypeSpec) Subscription {
-	return Subscription{
+	s := Subscription{
 		Name: name, Type: k.Type, Level: Information, File: k.File,
 		MaxSize: DefaultSize, Schedule: NoSchedule, MaxFiles: DefaultFiles, Method: Manual,
 	}
+	if k.Type == DomainDebug || k.Type == InjectionDebug {
+		s.DebugSessions = 1
+	}
+	return s
+}
+
+// CheckDebugDomain returns a refusal if a domain debug log cannot be about s.
+func CheckDebugDomain(s string) error {
+	if s == "" || len(s) > 253 || !isName(s) {
+		return refusal.New("The value must be a domain such as example.com.")
+	}
+	return nil
+}
+
+// CheckDebugClient returns a refusal if an injection debug log cannot be about s.
+func CheckDebugClient(s string) error {
+	_, errAddr := netip.ParseAddr(s)
+	_, errNet := netip.ParsePrefix(s)
+	_, _, isRange := ParseDebugRange(s)
+	first, _, _ := strings.Cut(s, "-")
+	_, errFirst := netip.ParseAddr(first)
+	isName := errFirst != nil && CheckDebugDomain(strings.TrimPrefix(s, ".")) == nil
+	if errAddr == nil || errNet == nil || isRange || isName {
+		return nil
+	}
+	return refusal.New("The value must be an address, a network such as 192.0.2.0/24, a range such as " +
+		"192.0.2.1-10, a host name, or the end of one such as .example.com.")
+}
+
+// ParseDebugRange parses a range of addresses such as 192.0.2.1-10.
+func ParseDebugRange(s string) (from, to netip.Addr, ok bool) {
+	first, last, found := strings.Cut(s, "-")
+	from, err := netip.ParseAddr(first)
+	n, errLast := strconv.ParseUint(last, 10, 8)
+	if !found || err != nil || errLast != nil || !from.Is4() {
+		return netip.Addr{}, netip.Addr{}, false
+	}
+	b := from.As4()
+	b[3] = byte(n)
+	to = netip.AddrFrom4(b)
+	return from, to, !to.Less(from)
 }
 
 // defaults are the names and types of the subscriptions that every appliance has from the
@@ -330,6 +378,12 @@ func (s Subscription) Check() error {
 	case s.BounceBytes < 0 || s.BounceBytes > MaxBounceBytes:
 		return refusal.Newf("The number of bytes of a bounced message must be from 0 to %d.",
 			MaxBounceBytes)
+	case s.DebugHost != "" && (s.DebugSessions < 1 || s.DebugSessions > MaxDebugSessions):
+		return refusal.Newf("The number of SMTP sessions must be from 1 to %d.", MaxDebugSessions)
+	case s.DebugHost != "" && s.Type == DomainDebug && CheckDebugDomain(s.DebugHost) != nil:
+		return CheckDebugDomain(s.DebugHost)
+	case s.DebugHost != "" && s.Type == InjectionDebug && CheckDebugClient(s.DebugHost) != nil:
+		return CheckDebugClient(s.DebugHost)
 	case s.Method != Manual && s.Method != Syslog && !s.Method.Uploads():
 		return refusal.Newf("There is no retrieval method %q.", s.Method)
 	}

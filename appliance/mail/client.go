@@ -80,6 +80,8 @@ func (c *Client) Timeouts() Timeouts { return c.o.Timeouts }
 type Route struct {
 	Remote netip.AddrPort
 	Local  netip.Addr // zero: chosen by the routing table
+	// Record, if not nil, is called with each command, and each line of a reply. It must not block.
+	Record func(sent bool, line string)
 	// MaxTimeout further bounds every step of this connection; 0 does not.
 	MaxTimeout time.Duration
 }
@@ -99,7 +101,10 @@ func (c *Client) Dial(ctx context.Context, r Route) (*Conn, error) {
 	if err != nil {
 		return nil, &Error{Step: Connect, Err: err}
 	}
-	conn := &Conn{hello: c.o.Hello(), timeouts: t}
+	conn := &Conn{hello: c.o.Hello(), timeouts: t, record: r.Record}
+	if conn.record == nil {
+		conn.record = func(bool, string) {}
+	}
 	conn.setConn(n)
 	return conn, nil
 }

@@ -24,6 +24,7 @@ type Conn struct {
 	hello      string
 	timeouts   Timeouts
 	extensions map[string]string // parameters by name in upper case; nil before EHLO is accepted
+	record     func(sent bool, line string)
 }
 
 // LocalAddr returns the appliance's address.
@@ -192,6 +193,7 @@ func (c *Conn) Quit(ctx context.Context) (Reply, error) {
 func (c *Conn) command(ctx context.Context, s Step, limit time.Duration, want int,
 	line string) (Reply, error) {
 	return c.step(ctx, s, limit, want, func() error {
+		c.record(true, line)
 		if _, err := c.w.WriteString(line + "\r\n"); err != nil {
 			return err
 		}
@@ -209,7 +211,7 @@ func (c *Conn) step(ctx context.Context, s Step, limit time.Duration, want int,
 			err = send()
 		}
 		if err == nil {
-			r, err = readReply(c.r)
+			r, err = readReply(c.r, func(line string) { c.record(false, line) })
 		}
 		return err
 	})

@@ -19,7 +19,7 @@ func FuzzReply(f *testing.F) {
 	f.Fuzz(func(t *testing.T, sent []byte) {
 		from := bufio.NewReaderSize(bytes.NewReader(sent), maxReplyLine)
 		for {
-			r, err := readReply(from)
+			r, err := readReply(from, func(string) {})
 			if err != nil {
 				return
 			}

@@ -100,8 +100,8 @@ const (
 	maxReplyLines = 128
 )
 
-// readReply reads a reply of one or more lines.
-func readReply(r *bufio.Reader) (Reply, error) {
+// readReply reads a reply of one or more lines, and calls heard with each.
+func readReply(r *bufio.Reader, heard func(line string)) (Reply, error) {
 	var reply Reply
 	var text []string
 	for range maxReplyLines {
@@ -116,7 +116,9 @@ func readReply(r *bufio.Reader) (Reply, error) {
 		case err != nil:
 			return Reply{}, err
 		}
-		code, rest, last, ok := parseLine(strings.TrimRight(string(line), "\r\n"))
+		whole := strings.TrimRight(string(line), "\r\n")
+		heard(whole)
+		code, rest, last, ok := parseLine(whole)
 		if !ok || reply.Code != 0 && code != reply.Code {
 			return Reply{}, fmt.Errorf("%w: %q", ErrMalformed, line)
 		}

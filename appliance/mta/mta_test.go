@@ -13,7 +13,9 @@ import (
 	"github.com/esasim/esasim/appliance/config"
 	"github.com/esasim/esasim/appliance/entropy"
 	"github.com/esasim/esasim/appliance/events"
+	"github.com/esasim/esasim/appliance/logs"
 	"github.com/esasim/esasim/appliance/mta/listener"
+	"github.com/esasim/esasim/appliance/mta/maillog"
 	"github.com/esasim/esasim/appliance/mta/queue"
 	"github.com/esasim/esasim/appliance/netconfig"
 	"github.com/esasim/esasim/appliance/product"
@@ -45,6 +47,9 @@ func open(t *testing.T, dir string, quota int64, told func(string), smtpUsers ..
 		Entropy: entropy.Seeded(1), Logger: slog.New(slog.DiscardHandler), OnConserving: told,
 		OnRateLimited: told, OnHarvest: told,
 		Hostname: func() string { return "esa.example.com" },
+		Recorder: maillog.NewRecorder(maillog.RecorderOptions{
+			Subscriptions: func() []logs.Subscription { return nil },
+		}),
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -20,6 +20,7 @@ import (
 	"github.com/esasim/esasim/appliance/mail"
 	"github.com/esasim/esasim/appliance/mta/delivery"
 	"github.com/esasim/esasim/appliance/mta/listener"
+	"github.com/esasim/esasim/appliance/mta/maillog"
 	"github.com/esasim/esasim/appliance/mta/pipeline"
 	"github.com/esasim/esasim/appliance/mta/queue"
 	"github.com/esasim/esasim/appliance/resolver"
@@ -49,6 +50,8 @@ type Options struct {
 	OnTLSFailed func(text string)
 	// OnRateLimited and OnHarvest are those of listener.Options.
 	OnRateLimited, OnHarvest func(text string)
+	// Recorder decides which SMTP conversations are logged.
+	Recorder *maillog.Recorder
 	// OnConserving is called when the appliance begins to refuse messages because its resources run
 	// out, with the text of the alert. It must not block.
 	OnConserving func(text string)
@@ -87,6 +90,7 @@ func Open(o Options) (*Server, error) {
 		Clock: o.Clock, Rand: o.Entropy.Stream("mail/delivery"), Hostname: o.Hostname,
 		Logger: o.Logger, TLS: o.Certificates.Client, TrustedRoots: o.TrustedRoots,
 		OnTLSFailed: o.OnTLSFailed, LoggedHeaders: headers,
+		Record: o.Recorder.RecordDelivery, NotRecorded: o.Recorder.NotDelivered,
 		BounceBytes: func() int { return logs.Section.Get(o.Committed()).BounceBytes() },
 		BounceProfile: func(name string) string {
 			l, _ := listener.Section.Get(o.Committed()).Find(name)
@@ -98,6 +102,7 @@ func Open(o Options) (*Server, error) {
 		Claim: s.Delivery.Claim, Deliver: s.Delivery.Enqueue,
 	})
 	s.Listener = listener.NewServer(listener.Options{
+		Record: o.Recorder.RecordInjection,
 		Listen: func(ctx context.Context) (net.Listener, error) {
 			return o.Daemons.Listen(ctx, port())
 		},

@@ -153,6 +153,7 @@ func newFixtureWithQuota(t *testing.T, quota int64, factory func(*config.Factory
 		TrustedRoots:  func() (*x509.CertPool, error) { return x509.NewCertPool(), nil },
 		LoggedHeaders: func() []string { return nil },
 		BounceBytes:   func() int { return 0 },
+		Record:        func(uint64, string) bool { return false },
 	})
 	t.Cleanup(func() {
 		if err := b.Stop(context.Background()); err != nil {

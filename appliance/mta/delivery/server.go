@@ -51,6 +51,10 @@ type Options struct {
 	OnTLSFailed func(text string)
 	// LoggedHeaders returns the names of the header fields that are logged with a delivery.
 	LoggedHeaders func() []string
+	// Record reports whether what is said over a connection to a domain is published. NotRecorded
+	// takes that back, as there was no connection.
+	Record      func(dcid uint64, domain string) bool
+	NotRecorded func(dcid uint64)
 	// BounceBytes returns how much of a bounced message is logged.
 	BounceBytes func() int
 }

@@ -232,13 +232,22 @@ func (w *worker) open(host Host) (dcid uint64, err error) {
 	s := w.server
 	dcid = s.o.Queue.NextDCID()
 	local := localAddr(s.o.Committed(), host.Addr.Addr())
-	c, err := s.o.Client.Dial(w.ctx, mail.Route{Remote: host.Addr, Local: local})
+	route := mail.Route{Remote: host.Addr, Local: local}
+	if s.o.Record(dcid, w.d.domain) {
+		route.Record = func(sent bool, line string) {
+			w.publish(0, mailevents.DeliveryLine{DCID: dcid, Sent: sent, Line: line})
+		}
+	}
+	c, err := s.o.Client.Dial(w.ctx, route)
 	if err == nil {
 		local = addrOf(c.LocalAddr())
 	}
 	conn := &connection{Conn: c, dcid: dcid, host: host, local: local}
 	if err != nil {
 		w.failed(conn, err)
+		if route.Record != nil {
+			s.o.NotRecorded(dcid)
+		}
 		return dcid, err
 	}
 	conn.opened = w.publish(0, mailevents.DeliveryConnectionOpened{

@@ -45,6 +45,8 @@ func (s *session) admit() bool {
 		Local: s.local.Addr(), Remote: s.remote, Host: s.host, Verified: s.verified,
 	})
 	publish(s, s.judged(who, s.icid))
+	s.recorded = s.server.o.Record(s.icid, s.remote.Addr(), s.host)
+	s.resetBuffers()
 	s.arm()
 	if s.verdict.policy.Action == Reject {
 		s.refuse()

@@ -82,6 +82,7 @@ func (d *fakeDNS) Records(_ context.Context, name, _ string) ([]resolver.Record,
 // A fixture is a Server on a listener that pretends to be the appliance's 192.0.2.1:25, with clients
 // of any address.
 type fixture struct {
+	recorded bool // what is said is published
 	*Server
 	t        testing.TB
 	clock    *clock.Fake
@@ -135,6 +136,7 @@ func newFixture(t testing.TB, edit func(*Settings)) *fixture {
 	})
 	cancel := stream.Subscribe(w.Handle)
 	b.Server = NewServer(Options{
+		Record:    func(uint64, netip.Addr, string) bool { return b.recorded },
 		Listen:    func(context.Context) (net.Listener, error) { return b.listener, nil },
 		Committed: store.Committed,
 		Hostname:  func() string { return "appliance.example.com" },

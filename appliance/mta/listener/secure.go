@@ -1,7 +1,6 @@
 package listener
 
 import (
-	"bufio"
 	"context"
 	"crypto/tls"
 	"encoding/base64"
@@ -48,7 +47,7 @@ func (s *session) startTLS() error {
 	}
 	state := secure.ConnectionState()
 	s.tls, s.conn = secure, secure
-	s.in, s.out = bufio.NewReaderSize(secure, bufferSize), bufio.NewWriterSize(secure, 512)
+	s.resetBuffers()
 	s.helo, s.user = "", "" // the client starts again (RFC 3207 4.2)
 	publish(s, mailevents.ClientTLS{
 		ICID: s.icid, OK: true, Protocol: tlsconfig.ProtocolName(state.Version),

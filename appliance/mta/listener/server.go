@@ -53,6 +53,8 @@ type Options struct {
 	// OnHarvest is called when a client is cut off because it seems to guess recipients, with the text
 	// of the alert. It must not block.
 	OnHarvest func(text string)
+	// Record reports whether what is said over a connection is published.
+	Record func(icid uint64, remote netip.Addr, host string) bool
 	// ResourcesLow reports whether new messages are refused for now.
 	ResourcesLow func() bool
 }

@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -67,6 +68,7 @@ type session struct {
 	counted, countedTLS bool // Server.mu guards them
 
 	tls      *tls.Conn
+	recorded bool   // what is said is published
 	user     string // authenticated
 	helo     string
 	extended bool // EHLO, not HELO
@@ -100,6 +102,40 @@ func newSession(s *Server, c net.Conn) *session {
 		in: bufio.NewReaderSize(c, bufferSize), out: bufio.NewWriterSize(c, 512),
 		opened: s.o.Clock.Mark(), local: addrPort(c.LocalAddr()), remote: addrPort(c.RemoteAddr()),
 	}
+}
+
+// A recordedConn publishes what is read and written.
+type recordedConn struct{ s *session }
+
+func (c recordedConn) Read(p []byte) (int, error) {
+	n, err := c.s.conn.Read(p)
+	c.tell(false, p[:n])
+	return n, err
+}
+
+func (c recordedConn) Write(p []byte) (int, error) {
+	n, err := c.s.conn.Write(p)
+	c.tell(true, p[:n])
+	return n, err
+}
+
+func (c recordedConn) tell(sent bool, data []byte) {
+	if len(data) > 0 {
+		events.Publish(c.s.server.o.Events, c.s.openEvent, mailevents.InjectionData{
+			ICID: c.s.icid, Remote: c.s.remote.Addr(), Sent: sent, Data: slices.Clone(data),
+		})
+	}
+}
+
+// resetBuffers has commands read from the present connection, and answers written to it.
+func (s *session) resetBuffers() {
+	if s.recorded {
+		s.in.Reset(recordedConn{s})
+		s.out.Reset(recordedConn{s})
+		return
+	}
+	s.in.Reset(s.conn)
+	s.out.Reset(s.conn)
 }
 
 func addrPort(a net.Addr) netip.AddrPort {

@@ -15,6 +15,12 @@
 // Text that comes from outside (a subject, a reply of a server, a header field) is written as
 // Python writes it, as the real appliance does: see quote.
 //
+// A Recorder writes the lines of domain debug logs and injection debug logs (mail.md 2.3). The mail
+// system asks it about each connection whether a log records it, and publishes what is said over such
+// connections only. A domain debug log has the commands and the replies, without the messages; an
+// injection debug log has all bytes. Nobody says what SMTP Conversation Logs contain, so nothing
+// writes to them.
+//
 // A Writer holds no state and takes no locks: what it writes depends on the event, the version and
-// the settings alone. Write must not block.
+// the settings alone. Recorder.mu is a leaf. Write must not block.
 package maillog
