@@ -54,8 +54,7 @@ func playMailday(t *testing.T) playedDay {
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
-	day := clock.NewOffset(clock.System())
-	day.Set(time.Date(2026, 3, 2, 10, 0, 0, 0, berlin))
+	day := &heldClock{start: time.Date(2026, 3, 2, 10, 0, 0, 0, berlin)}
 	b, err := box.New(box.Options{
 		Topology: mailday(t), Dir: dir, NoDoors: true, Clock: day, ClockRate: 600,
 		HostKey: ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize)),
@@ -66,6 +65,7 @@ func playMailday(t *testing.T) playedDay {
 	if err := b.Start(ctx); err != nil {
 		t.Fatal(err)
 	}
+	day.release()
 	for done := false; !done; {
 		done = true
 		for _, f := range b.Traffic().Flows() {
