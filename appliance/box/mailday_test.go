@@ -109,6 +109,8 @@ func TestMailday(t *testing.T) {
 		`To: <\S+@victim\.example> Rejected by RAT`,
 		`ICID \d+ TLS success protocol`, `DCID \d+ TLS success protocol`,
 		`RELAY SG RELAYLIST match`,
+		`Delayed: DCID \d+ MID \d+ to RID \d+ - 4\.1\.0 - .*Greylisted`,
+		`Bounced: DCID \d+ MID \d+ to RID \d+ - 5\.1\.0 - .*User unknown`,
 	} {
 		if !regexp.MustCompile(want).MatchString(text) {
 			t.Errorf("the mail log has no line %s", want)
@@ -183,7 +185,7 @@ func checkCounters(t *testing.T, p playedDay) {
 		"accepted messages":    {accepted + generated, metrics.InjectedMessages},
 		"recipients":           {injected, metrics.InjectedRecipients},
 		"delivered recipients": {delivered, metrics.DeliveredRecipients},
-		"bounces":              {count(p.lines, ` Bounced: DCID \d+ MID`), metrics.HardBounces},
+		"bounces":              {count(p.lines, ` (Bounced: DCID|Double bounce: MID) \d+ `), metrics.HardBounces},
 		"delays":               {count(p.lines, ` Delayed: DCID \d+ MID`), metrics.SoftBounces},
 		"generated bounces":    {generated, metrics.GeneratedBounces},
 		"rejected recipients":  {count(p.lines, ` To: <\S+> Rejected by `), metrics.RejectedRecipients},
