@@ -132,7 +132,8 @@
 //
 // # Time
 //
-// Idle timeouts and the delay after a failed login use the appliance's clock, which tests advance.
+// The delay after a failed login uses the appliance's clock, which tests advance. Idle timeouts use the
+// real time of that clock, so that users are not logged out sooner on a clock that runs fast.
 // The handshake timeout, keepalives and the delay of output use the machine's clock.
 //
 // # Locks

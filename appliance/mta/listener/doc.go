@@ -50,7 +50,9 @@
 // and not queued; a message that has no other one counts as dropped. No log line of the appliance
 // about aliases is public: ours has the form of the one about refused recipients.
 //
-// Time limits run on the appliance's clock; when one ends, the session's read is interrupted.
+// Limits on the time of a connection run in the real time of the appliance's clock, since a client is
+// no faster on a clock that runs fast; limits per hour run on the clock itself. When the time is over,
+// the session's read is interrupted.
 //
 // # Locks
 //
