@@ -55,6 +55,10 @@ import (
 //	sftp get PATH FILE          fetch a file; scp and ftp likewise
 //	send SUBJECT FROM TO...     send a message through the SMTP door
 //	mail PEER N                 wait until a server has received N mails; print all
+//	mailrule add SERVER ACTION KEY=VALUE   add a rule to a mail server
+//	mailrule list SERVER        print the rules: number, state, hits and rule
+//	mailrule remove SERVER all  remove all rules
+//	mailrule await SERVER ID N  wait until a rule has applied N times; print it
 //	uploads PEER N              wait until a server has received N whole files and the
 //	                            connection has ended; print the last
 //	log NAME PATTERN            wait until the text of a log matches; print it
@@ -76,24 +80,25 @@ func TestScenarios(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"box":     verb((*scenario).start),
-			"session": verb((*scenario).session),
-			"ssh":     verb((*scenario).ssh),
-			"fault":   verb((*scenario).fault),
-			"connect": verb((*scenario).connect),
-			"reboot":  verb((*scenario).reboot),
-			"listen":  verb((*scenario).listen),
-			"dial":    verb((*scenario).dial),
-			"sftp":    verb((*scenario).sftp),
-			"hold":    verb((*scenario).hold),
-			"get":     verb((*scenario).get),
-			"put":     verb((*scenario).put),
-			"ftp":     verb((*scenario).ftp),
-			"pcap":    verb((*scenario).pcap),
-			"send":    verb((*scenario).send),
-			"mail":    verb((*scenario).mail),
-			"uploads": verb((*scenario).uploads),
-			"log":     verb((*scenario).log),
+			"box":      verb((*scenario).start),
+			"session":  verb((*scenario).session),
+			"ssh":      verb((*scenario).ssh),
+			"fault":    verb((*scenario).fault),
+			"connect":  verb((*scenario).connect),
+			"reboot":   verb((*scenario).reboot),
+			"listen":   verb((*scenario).listen),
+			"dial":     verb((*scenario).dial),
+			"sftp":     verb((*scenario).sftp),
+			"hold":     verb((*scenario).hold),
+			"get":      verb((*scenario).get),
+			"put":      verb((*scenario).put),
+			"ftp":      verb((*scenario).ftp),
+			"pcap":     verb((*scenario).pcap),
+			"send":     verb((*scenario).send),
+			"mail":     verb((*scenario).mail),
+			"mailrule": verb((*scenario).mailrule),
+			"uploads":  verb((*scenario).uploads),
+			"log":      verb((*scenario).log),
 		},
 	})
 }

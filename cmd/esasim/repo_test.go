@@ -143,6 +143,7 @@ func TestReadmesShowTestsThatRun(t *testing.T) {
 		{"appliance/appliancetest/README.md", "fault", "fault_example_test.go"},
 		{"appliance/appliancetest/README.md", "clock", "clock_example_test.go"},
 		{"appliance/appliancetest/README.md", "peers", "peers_example_test.go"},
+		{"appliance/appliancetest/README.md", "mail", "mail_example_test.go"},
 	} {
 		text, err := os.ReadFile(filepath.Join(root, "appliance/appliancetest", example.file))
 		if err != nil {
