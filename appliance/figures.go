@@ -40,8 +40,9 @@ type Figures struct {
 	LogFree  int64 // bytes
 }
 
-// conserving is the degree of resource conservation at which no message is taken. The vendor's guide
-// has degrees from 0 to 60 as well, which this appliance does not use.
+// conserving is the degree of resource conservation at which no message is taken. The vendor's note
+// 117834 has this value, and degrees from 1 to 60 at which a real appliance takes messages more slowly.
+// This appliance takes them at full speed until it refuses them, so that its degree is 0 or this one.
 const conserving = 999
 
 // InternalDestinations are queues inside the appliance that are listed like destinations (mail.md

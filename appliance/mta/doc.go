@@ -30,8 +30,8 @@
 // Alerts and AutoSupport's reports are sent by the internal SMTP system: they go through the queue,
 // past the work queue, have connections of their own, are tried for a day, and cause no bounce
 // messages. The log has other lines about them than about other mail (logs.md 4.4). SMTP routes and
-// destination controls apply to them, and suspended deliveries hold them back, like all mail in the
-// queue.
+// destination controls apply to them. Suspended deliveries do not hold them back (the vendor's note
+// 218151).
 //
 // The alert desk gives them to an Outbox, which waits for room: an alert about a full queue or disk
 // stays in memory and is queued when there is room. If the appliance stops before, the log says that

@@ -201,7 +201,7 @@ func (s *Server) DeliverNow(domain string) {
 	}
 }
 
-// Suspend stops deliveries. It returns when those that are under way have ended, which are cut off
+// Suspend stops deliveries, except for those of the internal SMTP system. It returns when those that are under way have ended, which are cut off
 // when ctx ends, or when deliveries are resumed. It reports whether deliveries were not suspended
 // before.
 func (s *Server) Suspend(ctx context.Context) bool {
@@ -211,11 +211,13 @@ func (s *Server) Suspend(ctx context.Context) bool {
 	s.suspensions++
 	this := s.suspensions
 	for _, d := range s.destinations {
-		s.unschedule(d)
-		d.wakeWorker()
+		if !d.internal {
+			s.unschedule(d)
+			d.wakeWorker()
+		}
 	}
 	stop := context.AfterFunc(ctx, func() { s.cutOff(this) })
-	for s.connections > 0 && s.suspensions == this {
+	for s.connections > s.internal && s.suspensions == this {
 		s.idle.Wait()
 	}
 	s.mu.Unlock()

@@ -12,8 +12,8 @@ import (
 
 const alertSubject = "Critical <System> esa.example.com: text"
 
-// alert puts an alert into the queue and has it delivered.
-func (b *fixture) alert(to string) {
+// alert puts an alert of an age into the queue and has it delivered.
+func (b *fixture) alert(to string, age time.Duration) {
 	b.t.Helper()
 	in, err := b.queue.Create(b.queue.NextMID())
 	if err != nil {
@@ -23,7 +23,7 @@ func (b *fixture) alert(to string) {
 	mid, _, _ := b.queue.LastIDs()
 	env := queue.Envelope{
 		MID: mid, From: "alert@esa.example.com", Recipients: []queue.Recipient{{Address: to}},
-		Received: b.clock.Now(), Stage: queue.Delivery, Internal: InternalSMTP("System/Critical alert"),
+		Received: b.clock.Now().Add(-age), Stage: queue.Delivery, Internal: InternalSMTP("System/Critical alert"),
 	}
 	if err := in.Commit(b.t.Context(), env); err != nil {
 		b.t.Fatal(err)
@@ -55,7 +55,7 @@ func notSent(to, reason string) []string {
 func TestAlertIsSent(t *testing.T) {
 	f := newFixture(t, nil)
 	m := f.serve(first, nil)
-	f.alert("joe@example.com")
+	f.alert("joe@example.com", 0)
 	f.expect(append([]string{attempting("joe@example.com", 0)}, alertSent("joe@example.com")...)...)
 	// Other mail for the same domain has a connection of its own, which the log tells of.
 	f.submit("a@example.net", "b@example.com")
@@ -69,7 +69,7 @@ func TestAlertIsSent(t *testing.T) {
 // it later.
 func TestAlertIsTriedAgain(t *testing.T) {
 	f := newFixture(t, nil)
-	f.alert("joe@example.com")
+	f.alert("joe@example.com", 0)
 	f.expect(attempting("joe@example.com", 0),
 		"Internal SMTP Error: Failed to send message to host 127.0.0.1:25 for recipient joe@example.com: Connection refused.")
 	f.awaitTimer(internalKey("example.com"))
@@ -105,12 +105,7 @@ func TestAlertIsGivenUp(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			f := newFixture(t, nil)
 			f.serve(first, map[string]string{"MAIL": c.answer})
-			f.Suspend(t.Context())
-			f.expect("Mail delivery suspended.")
-			f.alert(c.to)
-			f.advance(c.age)
-			f.Resume()
-			f.expect("Mail delivery resumed.")
+			f.alert(c.to, c.age)
 			f.expect(append(c.want, notSent(c.to, c.reason)...)...)
 			if n := f.queue.Stats().Messages; n != 0 {
 				t.Errorf("%d messages are in the queue", n)
@@ -122,11 +117,29 @@ func TestAlertIsGivenUp(t *testing.T) {
 // TestDeletedAlertIsGivenUp: an administrator deletes an alert like other mail.
 func TestDeletedAlertIsGivenUp(t *testing.T) {
 	f := newFixture(t, nil)
-	f.Suspend(t.Context())
-	f.expect("Mail delivery suspended.")
-	f.alert("joe@example.com")
+	f.alert("joe@example.com", 0)
+	f.expect(attempting("joe@example.com", 0), "Internal SMTP Error: ~")
+	f.awaitTimer(internalKey("example.com"))
 	if n, _ := f.Delete(t.Context(), Selection{Domain: "example.com"}); n != 1 {
 		t.Errorf("%d messages were deleted", n)
 	}
 	f.expect(notSent("joe@example.com", "Deleted by an administrator")...)
+}
+
+// TestAlertIsSentWhileDeliveriesAreSuspended: other mail waits, alerts do not, and Suspend does not
+// wait for them.
+func TestAlertIsSentWhileDeliveriesAreSuspended(t *testing.T) {
+	f := newFixture(t, nil)
+	f.serve(first, nil)
+	f.alert("joe@example.com", 0)
+	f.expect(append([]string{attempting("joe@example.com", 0)}, alertSent("joe@example.com")...)...)
+	f.awaitIdle(internalKey("example.com"))
+	f.Suspend(t.Context())
+	f.expect("Mail delivery suspended.")
+	f.submit("a@example.net", "b@example.com")
+	f.alert("joe@example.com", 0)
+	f.expect(append([]string{attempting("joe@example.com", 0)}, alertSent("joe@example.com")...)...)
+	if s := f.queue.Stats(); s.Messages != 1 {
+		t.Errorf("%d messages are in the queue, want the one that is suspended", s.Messages)
+	}
 }

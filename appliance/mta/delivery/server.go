@@ -74,6 +74,7 @@ type Server struct {
 	flights      map[recipientKey]int // how many workers deal with a recipient
 	claimed      map[uint64]bool      // by MID; true: Enqueue was called meanwhile
 	connections  int
+	internal     int // of the connections, those of the internal SMTP system
 	// tlsConnections are those of connections that use TLS, or may yet do so.
 	tlsConnections int
 	crowded        bool      // a destination waits because there are too many connections
@@ -266,7 +267,7 @@ const perConnection = 4
 // the timer for when one is. mu must be held.
 func (s *Server) schedule(d *destination) {
 	s.unschedule(d)
-	if s.ctx == nil || s.suspended {
+	if s.ctx == nil || s.suspended && !d.internal {
 		return
 	}
 	next, ok := d.line.due()
@@ -302,6 +303,9 @@ func (s *Server) schedule(d *destination) {
 	}
 	d.workers++
 	s.connections++
+	if d.internal {
+		s.internal++
+	}
 	w := &worker{server: s, d: d, ctx: s.ctx, limits: limits}
 	s.workers.Go(w.run)
 }
@@ -364,6 +368,9 @@ func (s *Server) workerEnded(d *destination) {
 	defer s.mu.Unlock()
 	d.workers--
 	s.connections--
+	if d.internal {
+		s.internal--
+	}
 	s.idle.Broadcast()
 	s.schedule(d)
 	if s.crowded {
@@ -376,7 +383,7 @@ func (s *Server) workerEnded(d *destination) {
 func (s *Server) take(d *destination, limits Destination) (j job, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for s.ctx != nil && !s.suspended {
+	for s.ctx != nil && (!s.suspended || d.internal) {
 		now := s.o.Clock.Now()
 		if d.hold.After(now) {
 			return job{}, false

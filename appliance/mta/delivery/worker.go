@@ -79,7 +79,7 @@ func (w *worker) await() (job, bool) {
 		}
 		select {
 		case <-w.d.wake:
-			if s.Suspended() {
+			if s.Suspended() && !w.d.internal {
 				w.d.wakeWorker() // others may wait too
 				return job{}, false
 			}
