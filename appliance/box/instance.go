@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"path/filepath"
 	"time"
 
 	"github.com/esasim/esasim/appliance"
@@ -39,7 +40,7 @@ func newInstance(o Options, c bootConfig) (*instance, error) {
 	var err error
 	i.world, err = netsim.New(t, netsim.Options{
 		Clock: o.Clock, Entropy: o.Entropy, Logger: o.Logger, DoorAddrs: c.doors, Faults: c.faults,
-		Checked: checked,
+		Checked: checked, AuthorityFile: filepath.Join(o.Dir, authorityFile),
 	})
 	if err != nil {
 		return nil, fmt.Errorf("build the network: %w", err)

@@ -151,6 +151,10 @@ func mayTransfer(r users.Role) bool { return files.MayTransfer(string(r)) }
 // reload keeps it, so that browsers that have accepted it need not accept another one.
 const certificateFile = "gui.pem"
 
+// authorityFile has the key of the authority of the simulated servers, in Options.Dir. It outlives
+// restarts, because an administrator may have made it one of the trusted authorities.
+const authorityFile = "authority.pem"
+
 // newGUI returns the server of the appliance's page. The page sends browsers to the door to
 // HTTPS.
 func newGUI(

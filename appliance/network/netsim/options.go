@@ -19,6 +19,9 @@ type Options struct {
 	// owns them; they must be of the same topology. nil means the faults of the topology,
 	// timed by the machine's clock.
 	Faults *Faults
+	// AuthorityFile keeps the key of the authority that signs the servers' certificates, so that it is
+	// the same after a restart; "" means a new authority in each world.
+	AuthorityFile string
 	// Retries is how often the appliance's TCP retransmits a segment before it gives the
 	// connection up; 0 means the 12 of BSD, which take about ten minutes.
 	Retries int

@@ -97,6 +97,7 @@ func (w *World) build(o Options) error {
 	w.clients = newClients(w.stacks, w.doors.servicePort, w.isRunning)
 	keys := o.Entropy.Stream("netsim/authority")
 	w.authority = peers.NewAuthority("esasim World CA", keys, o.Clock.Now)
+	w.authority.KeepIn(o.AuthorityFile)
 	w.servers = newServers(w.topology, w.stacks.hosts, peers.Config{
 		Authority: w.authority, Clock: o.Clock, Logger: o.Logger,
 	}, o.Entropy, w.faults, w.isRunning)

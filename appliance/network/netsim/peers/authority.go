@@ -9,9 +9,11 @@ import (
 	"fmt"
 	"math/big"
 	"net"
+	"os"
 	"sync"
 	"time"
 
+	"github.com/esasim/esasim/appliance/atomicfile"
 	"github.com/esasim/esasim/appliance/entropy"
 )
 
@@ -22,6 +24,7 @@ type Authority struct {
 	random *entropy.Stream
 	now    func() time.Time
 
+	file string // keeps key and certificate; "": they are lost with the process
 	once sync.Once
 	cert *x509.Certificate
 	key  ed25519.PrivateKey
@@ -40,12 +43,53 @@ func (a *Authority) validity() (from, to time.Time) {
 	return now.AddDate(0, 0, -1), now.AddDate(10, 0, 0)
 }
 
+// KeepIn has the authority use the key and the certificate in a file, or write new ones to it if it
+// does not exist or is damaged. So a client that trusts the authority still does after a restart.
+// KeepIn must be called before the first use.
+func (a *Authority) KeepIn(file string) { a.file = file }
+
+// restore reports whether the file has a key and a certificate of this authority.
+func (a *Authority) restore() bool {
+	both, err := os.ReadFile(a.file)
+	if err != nil {
+		return false
+	}
+	pair, err := tls.X509KeyPair(both, both)
+	if err != nil || !pair.Leaf.IsCA {
+		return false
+	}
+	key, ok := pair.PrivateKey.(ed25519.PrivateKey)
+	if ok {
+		a.cert, a.key = pair.Leaf, key
+	}
+	return ok
+}
+
+// save writes key and certificate to the file. If that fails, the next start makes new ones.
+func (a *Authority) save() {
+	private, err := x509.MarshalPKCS8PrivateKey(a.key)
+	if err != nil || a.file == "" {
+		return
+	}
+	both := append(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: a.cert.Raw}),
+		pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private})...)
+	_ = atomicfile.Write(a.file, both) // see above
+}
+
+// An authority is valid at any time that a clock of its world may show.
+var (
+	authorityFrom = time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
+	authorityTo   = time.Date(2049, 12, 31, 23, 59, 59, 0, time.UTC)
+)
+
 func (a *Authority) make() error {
 	a.once.Do(func() {
-		from, to := a.validity()
+		if a.file != "" && a.restore() {
+			return
+		}
 		template := &x509.Certificate{
 			SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: a.name},
-			NotBefore: from, NotAfter: to, IsCA: true, BasicConstraintsValid: true,
+			NotBefore: authorityFrom, NotAfter: authorityTo, IsCA: true, BasicConstraintsValid: true,
 			KeyUsage: x509.KeyUsageCertSign,
 		}
 		var der []byte
@@ -55,6 +99,9 @@ func (a *Authority) make() error {
 		der, a.err = x509.CreateCertificate(a.random, template, template, a.key.Public(), a.key)
 		if a.err == nil {
 			a.cert, a.err = x509.ParseCertificate(der)
+		}
+		if a.err == nil {
+			a.save()
 		}
 	})
 	if a.err != nil {
