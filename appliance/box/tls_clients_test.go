@@ -3,6 +3,7 @@ package box_test
 import (
 	"context"
 	"crypto/rand"
+	"crypto/tls"
 	"net/smtp"
 	"os/exec"
 	"strings"
@@ -14,6 +15,7 @@ import (
 	"github.com/esasim/esasim/appliance/mta/delivery"
 	"github.com/esasim/esasim/appliance/mta/listener"
 	"github.com/esasim/esasim/appliance/mta/mailevents"
+	"github.com/esasim/esasim/appliance/netconfig"
 	"github.com/esasim/esasim/appliance/network/netsim/topology"
 	"github.com/esasim/esasim/appliance/tlsconfig"
 	"github.com/esasim/esasim/appliance/tooltest"
@@ -144,5 +146,42 @@ func TestDeliveriesVerifyServers(t *testing.T) {
 				t.Errorf("tlsverify, want %q:\n%s", reason, out)
 			}
 		})
+	}
+}
+
+// TestHTTPSFollowsTheConfiguration: the page shows the certificate of the IP interface, and speaks
+// the protocols of sslconfig.
+func TestHTTPSFollowsTheConfiguration(t *testing.T) {
+	t.Parallel()
+	b := appliancetest.Start(t)
+	shown := func(newest uint16) string {
+		t.Helper()
+		c, err := tls.Dial("tcp", b.DoorAddrs()["https"].String(), &tls.Config{
+			InsecureSkipVerify: true, MinVersion: tls.VersionTLS10, MaxVersion: newest,
+		})
+		if err != nil {
+			return err.Error()
+		}
+		defer c.Close()
+		state := c.ConnectionState()
+		return tlsconfig.ProtocolName(state.Version) + " " + tlsconfig.CommonName(state.PeerCertificates[0])
+	}
+	if got := shown(tls.VersionTLS13); got != "TLSv1.2 example.com" {
+		t.Errorf("by default: %s", got)
+	}
+	own, err := tlsconfig.SelfSigned("own", tlsconfig.Request{
+		CommonName: "page.example.com", Bits: 2048, Days: 30,
+	}, rand.Reader, b.Appliance().Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	change(t, b, tlsconfig.Certificates, func(l *tlsconfig.CertificateList) { l.List = append(l.List, own) })
+	change(t, b, netconfig.Interfaces, func(l *netconfig.IPInterfaces) { l.List[0].Certificate = "own" })
+	change(t, b, tlsconfig.SSL, func(s *tlsconfig.SSLSettings) { s.GUI.Method = "tlsv1_1" })
+	if got := shown(tls.VersionTLS13); got != "TLSv1.1 page.example.com" {
+		t.Errorf("as configured: %s", got)
+	}
+	if got := shown(tls.VersionTLS10); got != "remote error: tls: protocol version not supported" {
+		t.Errorf("TLS 1.0: %s", got)
 	}
 }

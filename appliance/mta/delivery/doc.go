@@ -55,6 +55,18 @@
 // Enqueue of a claimed message takes effect when the claim ends, with the recipients that the queue
 // has then. So a command never acts on a message that is handed on at the same time.
 //
+// # TLS
+//
+// A destination that prefers TLS gets mail in clear text if the server does not offer TLS or refuses
+// to begin it; after the server's 220 there is no way back. Certificates are verified after the
+// handshake. The names that count are the domain, the host as the MX record or the route names it,
+// and the name of the host's address: none of them is protected by DNS, but the real appliance
+// accepts them. A destination that prefers a verified certificate gets the mail over TLS even if it
+// is not verified; one that requires it gets no mail over that connection.
+//
+// A worker counts as a connection with TLS from before it connects until it knows that the server
+// has none. Destinations that find no room wait until another connection ends.
+//
 // # Locks
 //
 // Server.mu guards destinations, claims and counts. It is held neither while a connection is used nor
