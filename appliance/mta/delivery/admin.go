@@ -81,6 +81,7 @@ func (s *Server) delete(ctx context.Context, j job, domain, by string) int {
 		changes[i] = queue.Deleted(rid)
 	}
 	internal := s.aboutAll(j, j.rids)
+	defer s.outcomes.begin(j.env.MID)()
 	result, ok := s.record(ctx, j.env.MID, changes...)
 	if !ok {
 		return 0

@@ -137,6 +137,7 @@ func (w *worker) delivered(j job, rids []int, reply mail.Reply) {
 			mailevents.DeliveredRecipient{RID: rid, To: r.Address, Attempts: r.Attempts + 1})
 	}
 	sent := s.aboutAll(j, rids)
+	defer s.outcomes.begin(j.env.MID)()
 	result, ok := s.record(w.ctx, j.env.MID, changes...)
 	if !ok {
 		return
@@ -148,10 +149,12 @@ func (w *worker) delivered(j job, rids []int, reply mail.Reply) {
 	s.finished(seq, &j.env, result)
 }
 
-// finished publishes MessageFinished if result says that the message has no recipients left.
+// finished has MessageFinished published if result says that the message has no recipients left.
 func (s *Server) finished(cause uint64, env *queue.Envelope, result queue.Result) {
 	if result.Finished {
-		s.publish(env, cause, mailevents.MessageFinished{MID: env.MID})
+		s.outcomes.finish(env.MID, func() {
+			s.publish(env, cause, mailevents.MessageFinished{MID: env.MID})
+		})
 	}
 }
 

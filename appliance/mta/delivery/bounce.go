@@ -39,6 +39,7 @@ func (s *Server) bounce(
 	if profile.To != "" && to != "" {
 		to = profile.To
 	}
+	defer s.outcomes.begin(j.env.MID)()
 	if to == "" || !profile.Send {
 		internal := s.aboutAll(*j, []int{rid})
 		result, ok := s.record(ctx, j.env.MID, queue.Bounced(rid))

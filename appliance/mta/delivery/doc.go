@@ -70,5 +70,6 @@
 // # Locks
 //
 // Server.mu guards destinations, claims and counts. It is held neither while a connection is used nor
-// while the queue writes. The queue is read and events are published with it held.
+// while the queue writes. The queue is read and events are published with it held. outcomes.mu is a
+// leaf.
 package delivery

@@ -66,6 +66,8 @@ type Server struct {
 	workers sync.WaitGroup
 	timers  clock.Group
 
+	outcomes outcomes
+
 	mu           sync.Mutex
 	ctx          context.Context // nil: not started, or stopped
 	cancel       context.CancelFunc
