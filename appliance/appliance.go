@@ -54,6 +54,9 @@ type Options struct {
 	Entropy entropy.Source // the zero value is the machine's
 	Logger  *slog.Logger   // for the person who runs the program; nil discards
 
+	// Events is the stream of an earlier run of the appliance, to go on with; nil: a new one.
+	Events *events.Stream
+
 	// LogFiles keeps log files open, and may be shared by many appliances; nil: one of its own.
 	LogFiles *logs.OpenFiles
 	// LoginLimits delay and block addresses from which logins fail; the zero value means
@@ -192,7 +195,11 @@ func New(o Options) (*Appliance, error) {
 		state:      filepath.Join(o.Dir, stateDir),
 		loadedZone: o.Zone,
 	}
-	a.Events = events.NewStream(a.Clock)
+	if a.Events = o.Events; a.Events == nil {
+		a.Events = events.NewStream(a.Clock)
+	} else {
+		a.Events.SetClock(a.Clock)
+	}
 	if o.Certificate == nil {
 		o.Certificate = func() (*tls.Certificate, error) { return nil, errNoCertificate }
 	}
@@ -244,6 +251,7 @@ func (a *Appliance) open(o Options) (err error) {
 	a.Tracking = a.openDatabase("tracking")
 	a.Guard = users.NewGuard(a.Clock, cmp.Or(o.LoginLimits, users.DefaultLimits()))
 	a.Logins = users.OpenLogins(filepath.Join(a.state, "logins"), a.Clock, o.Logger)
+	a.Guard.Events, a.Logins.Events = a.Events, a.Events
 	a.openResolver(o)
 	a.Mail = mail.New(mail.Options{
 		Net:      o.Net,

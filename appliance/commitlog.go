@@ -7,6 +7,7 @@ import (
 	"log/slog"
 
 	"github.com/esasim/esasim/appliance/config"
+	"github.com/esasim/esasim/appliance/events"
 	"github.com/esasim/esasim/appliance/logs"
 )
 
@@ -44,7 +45,8 @@ func (a *Appliance) Commit(
 	if _, err := a.Config.Commit(ctx, d, info); err != nil {
 		return err
 	}
-	a.Log(SystemLog, Information,
+	event := events.Publish(a.Events, 0, Committed{info.User, info.Comment, session})
+	a.LogEvent(event, SystemLog, Information,
 		fmt.Sprintf("PID %d: User %s commit changes: %s", session, info.User, info.Comment))
 	return nil
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/esasim/esasim/appliance/alert"
 	"github.com/esasim/esasim/appliance/daemon"
+	"github.com/esasim/esasim/appliance/events"
 	"github.com/esasim/esasim/appliance/users"
 )
 
@@ -49,9 +50,11 @@ func (a *Appliance) Start(ctx context.Context) error {
 	for i, s := range services {
 		if err := s.Start(ctx); err != nil {
 			err = fmt.Errorf("start %s: %w", s.Name(), err)
-			return errors.Join(err, stop(context.WithoutCancel(ctx), services[:i]))
+			return errors.Join(err, a.stopServices(context.WithoutCancel(ctx), services[:i]))
 		}
+		events.Publish(a.Events, 0, ServiceUp{s.Name()})
 	}
+	events.Publish(a.Events, 0, CameUp{})
 	a.mu.Lock()
 	a.up = true
 	a.mu.Unlock()
@@ -71,7 +74,7 @@ func (a *Appliance) Stop(ctx context.Context) error {
 		return nil
 	}
 	a.status.stop()
-	err := stop(ctx, services)
+	err := a.stopServices(ctx, services)
 	if up {
 		a.Log(SystemLog, Information, "System is going down")
 	}
@@ -82,15 +85,19 @@ func (a *Appliance) Stop(ctx context.Context) error {
 	default:
 		a.Logins.RecordPowerEvent(users.ShutDown)
 	}
+	if up {
+		events.Publish(a.Events, 0, WentDown{StopReason(ctx)})
+	}
 	return errors.Join(err, a.closeParts())
 }
 
-func stop(ctx context.Context, services []Service) error {
+func (a *Appliance) stopServices(ctx context.Context, services []Service) error {
 	var errs []error
 	for i := len(services) - 1; i >= 0; i-- {
 		if err := services[i].Stop(ctx); err != nil {
 			errs = append(errs, fmt.Errorf("stop %s: %w", services[i].Name(), err))
 		}
+		events.Publish(a.Events, 0, ServiceDown{services[i].Name()})
 	}
 	return errors.Join(errs...)
 }
@@ -131,10 +138,12 @@ func (a *Appliance) restart(ctx context.Context, s Service, p daemon.Process) er
 	if err := s.Stop(ctx); err != nil {
 		return err
 	}
+	events.Publish(a.Events, 0, ServiceDown{s.Name()})
 	a.Daemons.Renumber(p)
 	if err := s.Start(ctx); err != nil {
 		return err
 	}
+	events.Publish(a.Events, 0, ServiceUp{s.Name()})
 	a.mu.Lock()
 	stopped := a.stopped
 	a.mu.Unlock()

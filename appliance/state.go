@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/esasim/esasim/appliance/atomicfile"
+	"github.com/esasim/esasim/appliance/events"
 	"github.com/esasim/esasim/appliance/refusal"
 )
 
@@ -191,7 +192,9 @@ func (a *Appliance) changeShift(d time.Duration) error {
 
 // setShift sets the wall time, and tells the parts that wait for one.
 func (a *Appliance) setShift(d time.Duration) {
+	before := a.Clock.Now()
 	a.Clock.SetShift(d)
+	events.Publish(a.Events, 0, ClockChanged{before, a.Clock.Now()})
 	a.Logs.ClockSet()
 	a.MTA.Delivery.Reschedule()
 }

@@ -28,9 +28,12 @@ func (a *Appliance) openAlerts() {
 		Settings: func() alert.Settings { return alert.Section.Get(a.Config.Committed()) },
 		File:     filepath.Join(a.state, alertsFile),
 		Submit:   func(m alert.Message) error { return a.outbox.Post(mta.Posted(m)) },
-		Log:      func(level Level, text string) { a.Log(MailLog, level, text) },
-		Report:   a.SupportReport,
-		Logger:   a.Logger,
+		Log: func(cause uint64, level Level, text string) {
+			a.LogEvent(cause, MailLog, level, text)
+		},
+		Report: a.SupportReport,
+		Events: a.Events,
+		Logger: a.Logger,
 	})
 	a.Add(a.outbox)
 	a.Add(a.Alerts)

@@ -26,6 +26,7 @@ func (a *Appliance) openCaptures(interfaces []string) {
 		Factory:    factory,
 		LookupHost: a.lookupHost,
 		OnFailure:  a.reportCaptureFailure,
+		Events:     a.Events,
 		Logger:     a.Logger,
 	})
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/esasim/esasim/appliance/alert"
 	"github.com/esasim/esasim/appliance/config"
+	"github.com/esasim/esasim/appliance/events"
 	"github.com/esasim/esasim/appliance/logs"
 )
 
@@ -44,10 +45,26 @@ func (a *Appliance) Log(log LogType, level Level, text string) {
 	a.logToOperator(log, level, text)
 }
 
-// LogNow is like Log, but the line is usually in its file when LogNow returns: see logs.Hub.WriteNow.
-func (a *Appliance) LogNow(log LogType, level Level, text string) {
-	a.Logs.WriteNow(logs.Entry{Type: log, Level: level, Text: text})
+// LogNow is like LogEvent, but the line is usually in its file when LogNow returns: see logs.Hub.WriteNow.
+func (a *Appliance) LogNow(cause uint64, log LogType, level Level, text string) {
+	a.Logs.WriteNow(logs.Entry{Type: log, Level: level, Text: text, Cause: cause})
 	a.logToOperator(log, level, text)
+}
+
+// LogEvent is like Log for an entry that tells an event: cause is the event's number.
+func (a *Appliance) LogEvent(cause uint64, log LogType, level Level, text string) {
+	a.Logs.Write(logs.Entry{Type: log, Level: level, Text: text, Cause: cause})
+	a.logToOperator(log, level, text)
+}
+
+// publishLine publishes the event that a line is written.
+func (a *Appliance) publishLine(e logs.Entry) {
+	line := logs.LineWritten{Log: e.Type, Level: e.Level.String(), Text: e.Text}
+	if e.Follows {
+		events.Follow(a.Events, e.Cause, line)
+	} else {
+		events.Publish(a.Events, e.Cause, line)
+	}
 }
 
 // logToOperator copies an entry to the program's log, for the person who runs the program. The
@@ -77,6 +94,7 @@ func (a *Appliance) openLogs(open *logs.OpenFiles) {
 		NewPusher:   a.openPush,
 		NewUploader: a.openUpload,
 		OnProblem:   a.reportLogProblem,
+		OnWrite:     a.publishLine,
 		OrderDir:    filepath.Join(a.state, "logs"),
 		OpenFiles:   open,
 		Logger:      a.Logger,

@@ -41,8 +41,8 @@ func (a *Appliance) openMail(o Options) error {
 		Subscriptions: func() []logs.Subscription { return logs.Section.Get(a.Config.Committed()).List },
 		Write:         a.Logs.Write,
 	})
-	a.unsubscribe = append(a.unsubscribe, a.Events.Subscribe(a.Metrics.Handle),
-		a.Events.Subscribe(lines.Handle), a.Events.Subscribe(recorder.Handle))
+	a.unsubscribe = append(a.unsubscribe, a.Events.Subscribe(a.Metrics.Handle, "mail"),
+		a.Events.Subscribe(lines.Handle, "mail"), a.Events.Subscribe(recorder.Handle, "mail"))
 	var err error
 	a.MTA, err = mta.Open(mta.Options{
 		Recorder: recorder,

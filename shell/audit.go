@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/esasim/esasim/appliance"
+	"github.com/esasim/esasim/appliance/events"
 	"github.com/esasim/esasim/appliance/users"
 )
 
@@ -17,7 +18,10 @@ import (
 // logInput logs a line that the user has entered, together with the prompt. The line is usually in
 // the log's file when logInput returns.
 func (s *session) logInput(prompt, line string) {
-	s.appliance.LogNow(appliance.CLILog, appliance.Information,
+	event := events.Publish(s.appliance.Events, s.login.Event(), appliance.CommandEntered{
+		User: s.account.Name, Session: s.login.ID(), Prompt: strings.TrimSpace(prompt), Line: line,
+	})
+	s.appliance.LogNow(event, appliance.CLILog, appliance.Information,
 		fmt.Sprintf("PID %d: User %s entered %s; prompt was %s",
 			s.login.ID(), s.account.Name, QuoteForLog(line), QuoteForLog(prompt)))
 	s.out.logPending.Store(true)

@@ -12,6 +12,7 @@ import (
 
 	"github.com/esasim/esasim/appliance/clock"
 	"github.com/esasim/esasim/appliance/entropy"
+	"github.com/esasim/esasim/appliance/events"
 	"github.com/esasim/esasim/appliance/logs"
 	"github.com/esasim/esasim/appliance/mta/mailevents"
 	"github.com/esasim/esasim/appliance/product"
@@ -31,11 +32,13 @@ type Options struct {
 	// what becomes of the message: see mta.Outbox.
 	Submit func(Message) error
 	// Log writes to the mail log. It must not block.
-	Log func(level logs.Level, text string)
+	// cause is the number of the event of the alert.
+	Log func(cause uint64, level logs.Level, text string)
 	// Report returns what AutoSupport's weekly report says after version and serial number. Nil
 	// means nothing.
 	Report func() string
-	Logger *slog.Logger // of the program
+	Events *events.Stream // gets alerts; nil: nobody
+	Logger *slog.Logger   // of the program
 }
 
 // An Alert is an alert that was sent.
@@ -225,6 +228,7 @@ func nextInterval(interval time.Duration, s Settings) time.Duration {
 
 // send submits a message for each recipient that has chosen the alert's class and severity.
 func (d *Desk) send(a Alert, s Settings) {
+	event := events.Publish(d.o.Events, 0, Raised{a.Class, a.Severity, a.Text})
 	var to []string
 	for _, r := range s.Recipients {
 		if r.Wants(a.Class, a.Severity) {
@@ -241,7 +245,7 @@ func (d *Desk) send(a Alert, s Settings) {
 	kind := string(a.Class) + "/" + a.Severity.ShortName()
 	for _, m := range d.messages(kind+mailevents.AlertSuffix, subject, body(a, d.o.Product, d.o.Zone()), to) {
 		if d.o.Submit(m) != nil {
-			d.o.Log(logs.Critical, fmt.Sprintf("Error while sending alert: "+
+			d.o.Log(event, logs.Critical, fmt.Sprintf("Error while sending alert: "+
 				"Unable to send %s to %s with subject \"%s\".", m.About, m.To, m.Subject))
 		}
 	}

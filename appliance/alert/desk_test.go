@@ -66,7 +66,7 @@ func (h *harness) open() {
 		Settings: func() alert.Settings { return h.settings },
 		File:     h.file,
 		Submit:   h.submit,
-		Log: func(l logs.Level, text string) {
+		Log: func(_ uint64, l logs.Level, text string) {
 			h.mu.Lock()
 			defer h.mu.Unlock()
 			h.log = append(h.log, l.String()+": "+text)

@@ -60,7 +60,7 @@ func (d *Desk) sendReport() {
 	subject := fmt.Sprintf("AutoSupport from Cisco IronPort %s, %s", p.Model, d.o.Hostname())
 	for _, m := range d.messages(mailevents.AutoSupport, subject, text, to) {
 		if d.o.Submit(m) != nil {
-			d.o.Log(logs.Critical, fmt.Sprintf(
+			d.o.Log(0, logs.Critical, fmt.Sprintf(
 				"Error while sending AutoSupport report to %s with subject \"%s\".", m.To, m.Subject))
 		}
 	}

@@ -25,6 +25,7 @@ import (
 	"github.com/esasim/esasim/appliance/box"
 	"github.com/esasim/esasim/appliance/clock"
 	"github.com/esasim/esasim/appliance/entropy"
+	"github.com/esasim/esasim/appliance/events"
 	"github.com/esasim/esasim/appliance/network/netsim/topology"
 	"github.com/esasim/esasim/appliance/users"
 	"github.com/esasim/esasim/fixtures"
@@ -50,6 +51,7 @@ type Box struct {
 
 	t      testing.TB
 	client *ssh.Client // nil before the first session
+	faults []topology.Rule
 }
 
 // startOptions are the values that options change.
@@ -141,19 +143,18 @@ func Start(t testing.TB, options ...Option) *Box {
 	if o.Dir == "" {
 		o.Dir = t.TempDir()
 	}
+	o.KeepEvents = events.DefaultKept
 	inner, err := box.New(o.Options)
 	if err != nil {
 		t.Fatal("appliancetest:", err)
 	}
-	for _, r := range o.faults {
-		if _, err := inner.Faults().Add(r); err != nil {
-			t.Fatal("appliancetest:", err)
-		}
+	b := &Box{Box: inner, t: t, faults: o.faults}
+	if err := b.addFaults(); err != nil {
+		t.Fatal("appliancetest:", err)
 	}
 	if err := inner.Start(t.Context()); err != nil {
 		t.Fatal("appliancetest:", err)
 	}
-	b := &Box{Box: inner, t: t}
 	t.Cleanup(b.stop)
 	for name, addr := range inner.DoorAddrs() {
 		switch name {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/esasim/esasim/appliance"
 	"github.com/esasim/esasim/appliance/clock"
+	"github.com/esasim/esasim/appliance/events"
 	"github.com/esasim/esasim/appliance/network/netsim"
 	"github.com/esasim/esasim/appliance/traffic"
 	"github.com/esasim/esasim/shell"
@@ -22,6 +23,7 @@ type Box struct {
 	o         Options
 	faults    *netsim.Faults
 	traffic   *traffic.Generator
+	stream    *events.Stream
 	done      chan struct{}
 	closeDone sync.Once
 
@@ -31,12 +33,15 @@ type Box struct {
 	cancelStop context.CancelFunc
 	started    bool
 	stopped    bool
+	baseline   *baseline // to which Reset returns; nil: it is too large
 
 	mu          sync.Mutex
 	instance    *instance
 	addrs       map[string]netip.AddrPort
 	powerAction appliance.PowerAction // the last one of an administrator
 	powerDone   chan struct{}         // closed when powerAction is done; nil: there was none
+	resetCtx    context.Context       // ends at the next reset
+	endResetCtx context.CancelFunc
 }
 
 // MaxClockRate is the greatest clock rate: a day takes 24 seconds. A packet that needs a millisecond
@@ -64,8 +69,12 @@ func New(o Options) (*Box, error) {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
 	b := &Box{o: o, faults: netsim.NewFaults(o.Topology, nil), done: make(chan struct{})}
-	b.traffic = traffic.New(o.Topology, site{b}, o.Logger)
+	b.traffic = traffic.New(b.o.Topology, site{b}, b.o.Logger)
+	b.stream = events.NewStream(b.o.Clock)
+	b.stream.Keep(o.KeepEvents)
+	b.faults.PublishTo(b.stream)
 	b.stopCtx, b.cancelStop = context.WithCancel(context.Background())
+	b.resetCtx, b.endResetCtx = context.WithCancel(context.Background())
 	return b, nil
 }
 
@@ -76,6 +85,10 @@ func (b *Box) Start(ctx context.Context) error {
 	defer b.power.Unlock()
 	if b.started {
 		return errors.New("box: started twice")
+	}
+	var err error
+	if b.baseline, err = readBaseline(b.o.Dir); err != nil {
+		return err
 	}
 	s, err := b.boot(ctx, b.o.DoorAddrs, b.o.FactoryReset)
 	if err != nil {
@@ -103,7 +116,7 @@ func (b *Box) Stop(ctx context.Context) error {
 func (b *Box) stop(ctx context.Context) error {
 	b.power.Lock()
 	defer b.power.Unlock()
-	b.traffic.Stop()
+	b.Traffic().Stop()
 	running := b.started && !b.stopped
 	defer b.setStopped()
 	if !running {
@@ -249,13 +262,20 @@ func (b *Box) reboot(grace time.Duration, erase bool) {
 
 // boot makes an instance and starts it. power must be held.
 func (b *Box) boot(ctx context.Context, doors map[string]netip.AddrPort, reset bool) (*instance, error) {
+	return b.bootBehind(ctx, doors, nil, reset)
+}
+
+// bootBehind is boot behind doors that are held; nil: they are opened.
+func (b *Box) bootBehind(
+	ctx context.Context, doors map[string]netip.AddrPort, held *netsim.HeldDoors, reset bool,
+) (*instance, error) {
 	if b.o.Blueprint == nil {
 		var err error
 		if b.o.Blueprint, err = NewBlueprint(b.o.Topology); err != nil {
 			return nil, err
 		}
 	}
-	s, err := newInstance(b.o, bootConfig{b.faults, doors, reset, b.switchPower})
+	s, err := newInstance(b.o, bootConfig{b.faults, b.stream, doors, held, reset, b.switchPower})
 	if err != nil {
 		return nil, err
 	}

@@ -40,6 +40,16 @@
 // world to the next. A stopped server stays stopped. The mail, records and files that servers
 // have received are lost with the old world.
 //
+// # Events, waits and resets
+//
+// All parts publish what happens to one stream of events, which outlives reboots and resets. Events
+// reads it, Record writes it to a file, and WaitFor waits for something in it, or for a packet.
+//
+// Reset is a reboot over the files of the start, with the faults of the topology and no stopped
+// servers. Undoing every change in the running appliance would need code in every part, and be wrong
+// where one is forgotten. Real listeners of the doors are held meanwhile, so that no client is
+// refused.
+//
 // # Time
 //
 // SetTime and Advance change the appliance's clock, as settime does; the change outlives a

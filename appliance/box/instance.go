@@ -11,6 +11,7 @@ import (
 
 	"github.com/esasim/esasim/appliance"
 	"github.com/esasim/esasim/appliance/daemon"
+	"github.com/esasim/esasim/appliance/events"
 	"github.com/esasim/esasim/appliance/network/netsim"
 	"github.com/esasim/esasim/shell"
 	"github.com/esasim/esasim/transfer"
@@ -27,7 +28,9 @@ type instance struct {
 // A bootConfig is what differs from one boot of a box to the next.
 type bootConfig struct {
 	faults *netsim.Faults
+	events *events.Stream
 	doors  map[string]netip.AddrPort
+	held   *netsim.HeldDoors
 	reset  bool // discards the committed configuration
 	power  func(appliance.PowerAction, time.Duration)
 }
@@ -40,6 +43,7 @@ func newInstance(o Options, c bootConfig) (*instance, error) {
 	var err error
 	i.world, err = netsim.New(t, netsim.Options{
 		Clock: o.Clock, Entropy: o.Entropy, Logger: o.Logger, DoorAddrs: c.doors, Faults: c.faults,
+		Events: c.events, HeldDoors: c.held,
 		Checked: checked, AuthorityFile: filepath.Join(o.Dir, authorityFile),
 	})
 	if err != nil {
@@ -58,6 +62,7 @@ func newInstance(o Options, c bootConfig) (*instance, error) {
 		Clock:             o.Clock,
 		Entropy:           o.Entropy,
 		Logger:            o.Logger,
+		Events:            c.events,
 		LogFiles:          o.LogFiles,
 		LoginLimits:       o.Limits,
 		Timeouts:          o.Timeouts,

@@ -50,6 +50,11 @@ type Options struct {
 	// LogFiles keeps log files open. If a process has many boxes, they should share one, so that
 	// they keep open no more files than its limit; nil means that the box has one of its own.
 	LogFiles *logs.OpenFiles
+	// Persistent says that Dir outlasts the process. It only changes what Box.Persistent returns.
+	Persistent bool
+	// KeepEvents is how many past events are kept from the start for Events and WaitFor; 0 means
+	// none until one of them, or Cursor, is called.
+	KeepEvents int
 	// Timeouts bound how long the appliance waits for the network; zeros mean the defaults.
 	Timeouts appliance.Timeouts
 }

@@ -16,8 +16,20 @@ import (
 	"github.com/esasim/esasim/appliance/traffic"
 )
 
-// Traffic returns the generator of mail from simulated hosts. It outlives reboots.
-func (b *Box) Traffic() *traffic.Generator { return b.traffic }
+// Traffic returns the generator of mail from simulated hosts. It outlives reboots; a reset makes
+// another.
+func (b *Box) Traffic() *traffic.Generator {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.traffic
+}
+
+// replaceTraffic replaces the generator by one that has not sent anything.
+func (b *Box) replaceTraffic() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.traffic = traffic.New(b.o.Topology, site{b}, b.o.Logger)
+}
 
 // SendMail sends one message from a simulated host to a listener of the appliance, and blocks until
 // the listener has replied. A refusal is part of the Answer; an error says in one line why the
@@ -63,7 +75,7 @@ func (b *Box) StartLoad(l traffic.Load) (traffic.State, error) {
 				" stop one with esasim ctl peer stop, or name addresses")
 		}
 	}
-	return b.traffic.StartLoad(l)
+	return b.Traffic().StartLoad(l)
 }
 
 // domainsDown returns, as senders write them, the domains of MX records none of whose hosts has a

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/esasim/esasim/appliance/clock"
+	"github.com/esasim/esasim/appliance/events"
 	"github.com/esasim/esasim/appliance/files"
 	"github.com/esasim/esasim/appliance/network"
 	"github.com/esasim/esasim/appliance/pcapfilter"
@@ -46,7 +47,8 @@ type Options struct {
 	// OnFailure is called with the last status of a capture that ended because of a full
 	// disk or a failed write. It is called with no lock held and must not block.
 	OnFailure func(Status)
-	Logger    *slog.Logger // nil discards
+	Events    *events.Stream // gets beginnings and ends of captures; nil: nobody
+	Logger    *slog.Logger   // nil discards
 }
 
 // A Recorder captures packets, one capture at a time (B22). It is safe for concurrent use.
@@ -346,6 +348,9 @@ func (r *Recorder) start(ctx context.Context, owner Owner) (Status, error) {
 	c.publish()
 	c.scheduleEnd(ctx)
 	r.running = c
+	c.event = events.Publish(r.options.Events, 0, Started{
+		*c.file.Load(), owner.Side.String(), settings.Filter.Expr(), settings.Interfaces,
+	})
 	go c.run()
 	r.options.Logger.Info("packet capture started",
 		"file", *c.file.Load(), "side", owner.Side.String(), "session", owner.Session)
@@ -395,7 +400,10 @@ func (r *Recorder) newName(side Side, at time.Time) (string, error) {
 }
 
 // captureEnded is the last call that the writer of a capture makes.
-func (r *Recorder) captureEnded(s Status) {
+func (r *Recorder) captureEnded(s Status, event uint64) {
+	defer events.Publish(r.options.Events, event, Ended{
+		s.File, s.Owner.Side.String(), s.Reason.String(), s.Packets, s.Size,
+	})
 	r.mu.Lock()
 	r.last[s.Owner.Side] = s
 	r.running = nil

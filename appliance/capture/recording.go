@@ -25,7 +25,8 @@ type recording struct {
 	taps     []network.Tap
 	out      *output
 	// ended is called by run with the last status, before done is closed.
-	ended func(Status)
+	ended func(last Status, event uint64)
+	event uint64 // the number of the event that it began
 
 	flushRequests chan chan struct{} // run flushes the queue and closes the received channel
 	ending        chan struct{}      // closed by end
@@ -104,7 +105,7 @@ func (c *recording) run() {
 		c.last.Reason = reasonOf(err)
 	}
 	c.last.Err = errors.Join(c.last.Err, err)
-	c.ended(c.last)
+	c.ended(c.last, c.event)
 }
 
 // flush writes the queue to the files. After a failed write the rest is discarded.

@@ -111,33 +111,9 @@ func (c *Client) FreeAll(ctx context.Context) error {
 // do sends a request and decodes the answer into result unless that is nil. If result is an
 // io.Writer, do copies the answer to it.
 func (c *Client) do(ctx context.Context, method, path string, body, result any) error {
-	var r io.Reader
-	if body != nil {
-		text, err := json.Marshal(body)
-		if err != nil {
-			return err
-		}
-		r = bytes.NewReader(text)
-	}
-	req, err := http.NewRequestWithContext(ctx, method, c.base+path, r)
+	res, err := c.send(ctx, method, path, body, "application/json")
 	if err != nil {
 		return err
-	}
-	req.Header.Set("Content-Type", "application/json")
-	res, err := c.http.Do(req)
-	if err != nil {
-		var failed *net.OpError
-		var sent *url.Error
-		switch {
-		case errors.As(err, &failed) && failed.Op == "dial":
-			return fmt.Errorf("%w at %s: %w", ErrNoAnswer, c.address, failed.Err)
-		case errors.Is(err, context.DeadlineExceeded):
-			return fmt.Errorf("the appliance at %s did not answer in time: %w",
-				c.address, context.DeadlineExceeded)
-		case errors.As(err, &sent): // its text would repeat method and address
-			err = sent.Err
-		}
-		return fmt.Errorf("ask the appliance at %s: %w", c.address, err)
 	}
 	defer res.Body.Close()
 	if w, ok := result.(io.Writer); ok && res.StatusCode < http.StatusBadRequest {
@@ -146,25 +122,66 @@ func (c *Client) do(ctx context.Context, method, path string, body, result any) 
 		}
 		return nil
 	}
-	text, err := io.ReadAll(res.Body)
-	if err != nil {
-		return fmt.Errorf("read the appliance's answer: %w", err)
-	}
-	if res.StatusCode >= http.StatusBadRequest {
-		var answer Problem
-		if json.Unmarshal(text, &answer) != nil || answer.Error == "" {
-			return fmt.Errorf("%s answers %s: expected the control API of an appliance", c.address,
-				res.Status)
-		}
-		return &RequestError{
-			Status: res.StatusCode, Text: answer.Error, Field: answer.Field, Value: answer.Value,
-		}
-	}
-	if result == nil {
-		return nil
+	text, err := c.read(res)
+	if err != nil || result == nil {
+		return err
 	}
 	if err := json.Unmarshal(text, result); err != nil {
 		return fmt.Errorf("read the appliance's answer: %w", err)
 	}
 	return nil
+}
+
+// send sends a request whose answer is to be of a type. The caller closes the body of the answer.
+func (c *Client) send(ctx context.Context, method, path string, body any, accept string) (
+	*http.Response, error) {
+	var r io.Reader
+	if body != nil {
+		text, err := json.Marshal(body)
+		if err != nil {
+			return nil, err
+		}
+		r = bytes.NewReader(text)
+	}
+	req, err := http.NewRequestWithContext(ctx, method, c.base+path, r)
+	if err != nil {
+		return nil, err
+	}
+	req.Header.Set("Content-Type", "application/json")
+	req.Header.Set("Accept", accept)
+	res, err := c.http.Do(req)
+	if err == nil {
+		return res, nil
+	}
+	var failed *net.OpError
+	var sent *url.Error
+	switch {
+	case errors.As(err, &failed) && failed.Op == "dial":
+		return nil, fmt.Errorf("%w at %s: %w", ErrNoAnswer, c.address, failed.Err)
+	case errors.Is(err, context.DeadlineExceeded):
+		return nil, fmt.Errorf("the appliance at %s did not answer in time: %w",
+			c.address, context.DeadlineExceeded)
+	case errors.As(err, &sent): // its text would repeat method and address
+		err = sent.Err
+	}
+	return nil, fmt.Errorf("ask the appliance at %s: %w", c.address, err)
+}
+
+// read returns the body of an answer, or the error that it is.
+func (c *Client) read(res *http.Response) ([]byte, error) {
+	text, err := io.ReadAll(res.Body)
+	if err != nil {
+		return nil, fmt.Errorf("read the appliance's answer: %w", err)
+	}
+	if res.StatusCode < http.StatusBadRequest {
+		return text, nil
+	}
+	var answer Problem
+	if json.Unmarshal(text, &answer) != nil || answer.Error == "" {
+		return nil, fmt.Errorf("%s answers %s: expected the control API of an appliance", c.address,
+			res.Status)
+	}
+	return nil, &RequestError{
+		Status: res.StatusCode, Text: answer.Error, Field: answer.Field, Value: answer.Value,
+	}
 }

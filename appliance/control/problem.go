@@ -115,6 +115,17 @@ func valueAt(body []byte, path string) json.RawMessage {
 
 // writeError answers with the text of err and the status that belongs to its type.
 func writeError(w http.ResponseWriter, err error) {
+	var refused *RequestError
+	if errors.As(err, &refused) && refused.allow != nil {
+		w.Header().Set("Allow", strings.Join(refused.allow, ", "))
+	}
+	p := problemOf(err)
+	w.Header().Set("Content-Type", "application/problem+json")
+	writeJSON(w, p.Status, p)
+}
+
+// problemOf returns the details of the problem that err is.
+func problemOf(err error) Problem {
 	p := Problem{Type: "about:blank", Status: http.StatusInternalServerError, Detail: err.Error()}
 	var refused *RequestError
 	var notFound *netsim.NotFoundError
@@ -122,9 +133,6 @@ func writeError(w http.ResponseWriter, err error) {
 	switch {
 	case errors.As(err, &refused):
 		p.Status, p.Field, p.Value = refused.Status, refused.Field, refused.Value
-		if refused.allow != nil {
-			w.Header().Set("Allow", strings.Join(refused.allow, ", "))
-		}
 	case errors.As(err, &notFound):
 		p.Status = http.StatusNotFound
 	case errors.As(err, &conflict):
@@ -133,8 +141,7 @@ func writeError(w http.ResponseWriter, err error) {
 		p.Status = http.StatusServiceUnavailable
 	}
 	p.Title, p.Error = http.StatusText(p.Status), p.Detail
-	w.Header().Set("Content-Type", "application/problem+json")
-	writeJSON(w, p.Status, p)
+	return p
 }
 
 // oneOf lists what is expected, for messages.

@@ -19,6 +19,7 @@ func (s *Server) routes() []route {
 	return slices.Concat(
 		s.descriptionRoutes(),
 		s.faultRoutes(),
+		s.eventRoutes(),
 		s.worldRoutes(),
 		s.mailRoutes(),
 		s.trafficRoutes(),

@@ -33,6 +33,8 @@ type Server struct {
 	active         sync.WaitGroup  // listeners, and requests that are being answered
 	requestCtx     context.Context // the parent of the contexts of all requests
 	cancelRequests context.CancelFunc
+	streamCtx      context.Context // ends when Stop is called: no answer goes on after that
+	cancelStreams  context.CancelFunc
 
 	mu      sync.Mutex
 	servers []*http.Server
@@ -43,6 +45,7 @@ type Server struct {
 func New(b *box.Box) *Server {
 	s := &Server{box: b, mux: http.NewServeMux()}
 	s.requestCtx, s.cancelRequests = context.WithCancel(context.Background())
+	s.streamCtx, s.cancelStreams = context.WithCancel(context.Background())
 	for _, r := range s.routes() {
 		s.mux.Handle(r.pattern, handlerOf(r.answer, bodyLimit(r.pattern)))
 	}
@@ -66,12 +69,13 @@ func (s *Server) Serve(l net.Listener) {
 	s.active.Go(func() { server.Serve(l) }) //nolint:errcheck // Stop ends it
 }
 
-// Stop closes the listeners and waits for requests that are being answered. If ctx ends
-// first, Stop cancels these requests. It may be called more than once.
+// Stop closes the listeners, ends streams of events and waits, and blocks until all requests have
+// been answered. If ctx ends first, Stop cancels these requests. It may be called more than once.
 func (s *Server) Stop(ctx context.Context) error {
 	s.mu.Lock()
 	servers := s.servers
 	s.servers = nil
+	s.cancelStreams()
 	s.mu.Unlock()
 	var errs []error
 	for _, server := range servers {

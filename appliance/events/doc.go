@@ -4,7 +4,9 @@
 //
 //   - An event is one thing that happened: a message was accepted, a connection was refused. It
 //     has a sequence number, times, a kind, fields, and a cause: the event that it follows from.
-//   - A stream numbers the events of one appliance and hands each to its subscribers.
+//   - A stream numbers the events of one appliance and hands each to its subscribers and readers.
+//   - A topic is the first word of a kind: "mail" of "mail.in.opened".
+//   - A cursor is the number of an event: a reader that begins at a cursor sees the events after it.
 //
 // # How it is used
 //
@@ -17,7 +19,19 @@
 // A part that makes something of events subscribes to the stream: a line in a log, a counter. As
 // all of them see the same values in the same order, they cannot disagree.
 //
+// A subscriber of a topic sees the events of that topic only, and those of other topics cost nothing.
+// If it publishes an event because of one that it is told (a line in a log), it uses Follow.
+//
+// A program that waits for something, or shows what happens, reads the stream at its own pace. The
+// stream keeps a bounded number of events for readers:
+//
+//	for e, err := range stream.Read(ctx, cursor) {
+//
 // # Decisions
+//
+// A stream outlives the appliance that publishes: package box hands it to the next one when the
+// appliance reboots, so that cursors go on. Readers never hold up publishers: one that is too slow is
+// told that it has missed events.
 //
 // Fields are a value of the publisher's own type and not a map: a misspelt field does not compile,
 // and a subscriber uses a type switch. Publish is generic, so that a value becomes an interface,

@@ -2,6 +2,7 @@ package events
 
 import (
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -12,7 +13,7 @@ import (
 // Fields are the data of an event. Their type belongs to the publisher and is a struct, which
 // package encoding/json can encode.
 type Fields interface {
-	// Kind returns the kind of event, such as "smtp.in.opened". It is the same for all values of
+	// Kind returns the kind of event, such as "mail.in.opened". It is the same for all values of
 	// a type.
 	Kind() string
 }
@@ -26,57 +27,144 @@ type Event struct {
 	Fields    Fields
 }
 
-// A Stream hands events to its subscribers in the order of their numbers. It is safe for
-// concurrent use.
+// A Stream hands events to its subscribers and readers in the order of their numbers. It is safe
+// for concurrent use. A nil Stream takes events and tells nobody.
 type Stream struct {
-	clock clock.Clock
-	// heard is len(subscribers) > 0. Publish reads it without the lock.
-	heard atomic.Bool
+	// heard says which events anybody listens to. Publish reads it without the lock.
+	heard atomic.Pointer[heard]
 	last  atomic.Uint64
 
 	mu          sync.Mutex
-	subscribers []*func(Event)
+	clock       clock.Clock
+	subscribers []*subscriber
+	ring        ring
+	following   []following // of the event that is being told
+}
+
+// A subscriber is a function that sees the events of some topics.
+type subscriber struct {
+	f      func(Event)
+	topics []string // nil: all
+}
+
+// heard is what the subscribers and readers of a stream listen to. It is not changed.
+type heard struct {
+	all    bool
+	topics []string
+}
+
+// TopicOf returns the first word of a kind: "mail" of "mail.in.opened".
+func TopicOf(kind string) string {
+	topic, _, _ := strings.Cut(kind, ".")
+	return topic
+}
+
+// A following is an event that a subscriber has published.
+type following struct {
+	cause  uint64
+	fields Fields
 }
 
 // NewStream returns a stream without subscribers whose events are stamped by c.
 func NewStream(c clock.Clock) *Stream { return &Stream{clock: c} }
 
+// SetClock has later events stamped by c. An appliance that boots on the stream of an earlier one
+// sets its own clock.
+func (s *Stream) SetClock(c clock.Clock) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.clock = c
+}
+
 // Publish tells the subscribers that something happened, and returns the event's number. cause is
 // the number of the event that this one follows from, 0 if there is none. Publish returns when all
-// subscribers have seen the event. Without subscribers it does not allocate.
+// subscribers have seen the event. If nobody listens to events of the kind, it does not allocate.
 func Publish[F Fields](s *Stream, cause uint64, fields F) (seq uint64) {
-	if !s.heard.Load() {
+	if s == nil {
+		return 0
+	}
+	if !s.isHeard(fields.Kind()) {
 		return s.last.Add(1)
 	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	return s.publish(cause, fields)
 }
 
+// Follow is Publish for a subscriber, which may call it while it is told an event, and at no other
+// time. The event follows that one; all subscribers see it when they have seen that one.
+func Follow[F Fields](s *Stream, cause uint64, fields F) {
+	if s.isHeard(fields.Kind()) {
+		s.following = append(s.following, following{cause, fields})
+	}
+}
+
+// Hears reports whether anybody listens to events of a kind, for a publisher that has to compute
+// their fields.
+func (s *Stream) Hears(kind string) bool { return s != nil && s.isHeard(kind) }
+
+func (s *Stream) isHeard(kind string) bool {
+	h := s.heard.Load()
+	return h != nil && (h.all || slices.Contains(h.topics, TopicOf(kind)))
+}
+
+// publish is called with mu held.
 func (s *Stream) publish(cause uint64, fields Fields) uint64 {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	seq := s.tell(cause, fields)
+	for len(s.following) > 0 {
+		next := s.following[0]
+		s.following = slices.Delete(s.following, 0, 1)
+		s.tell(next.cause, next.fields)
+	}
+	return seq
+}
+
+func (s *Stream) tell(cause uint64, fields Fields) uint64 {
 	e := Event{
 		Seq: s.last.Add(1), Wall: s.clock.Now(), Monotonic: s.clock.Mark(),
 		Cause: cause, Fields: fields,
 	}
-	for _, f := range s.subscribers {
-		(*f)(e)
+	s.ring.add(e)
+	topic := TopicOf(fields.Kind())
+	for _, x := range s.subscribers {
+		if x.topics == nil || slices.Contains(x.topics, topic) {
+			x.f(e)
+		}
 	}
 	return e.Seq
 }
 
 // Subscribe has f called with every event from now on, one at a time and in the order of their
-// numbers. f must not block and must not publish. The caller must call cancel; f is not called
-// after cancel has returned. f must not call cancel.
-func (s *Stream) Subscribe(f func(Event)) (cancel func()) {
+// numbers. With topics, it is called only with events whose kinds begin with one of these words.
+// f must not block, and must not publish except with Follow. The caller must call cancel; f is not
+// called after cancel has returned. f must not call cancel.
+func (s *Stream) Subscribe(f func(Event), topics ...string) (cancel func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.subscribers = append(slices.Clone(s.subscribers), &f)
-	s.heard.Store(true)
+	x := &subscriber{f, topics}
+	s.subscribers = append(slices.Clone(s.subscribers), x)
+	s.listen()
 	return func() {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		s.subscribers = slices.DeleteFunc(slices.Clone(s.subscribers),
-			func(other *func(Event)) bool { return other == &f })
-		s.heard.Store(len(s.subscribers) > 0)
+			func(other *subscriber) bool { return other == x })
+		s.listen()
 	}
 }
+
+// listen computes heard. It is called with mu held.
+func (s *Stream) listen() {
+	h := &heard{all: s.ring.limit > 0}
+	for _, x := range s.subscribers {
+		h.all = h.all || x.topics == nil
+		h.topics = append(h.topics, x.topics...)
+	}
+	if !h.all && len(h.topics) == 0 {
+		h = nil
+	}
+	s.heard.Store(h)
+}
+
+// Last returns the number of the last event, which is the cursor for those that follow.
+func (s *Stream) Last() uint64 { return s.last.Load() }

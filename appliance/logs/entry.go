@@ -58,6 +58,11 @@ type Entry struct {
 	// Only, if not "", is the name of the only subscription that takes the entry.
 	Only string
 
+	// Cause is the number of the event that the entry tells; 0 if there is none. Follows says that
+	// a subscriber of the event stream writes the entry while it is told that event.
+	Cause   uint64
+	Follows bool
+
 	// origin is the name of the subscription whose push the entry is about, "" if it is
 	// about something else. That subscription writes the entry and does not push it.
 	origin string

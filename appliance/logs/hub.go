@@ -50,6 +50,10 @@ type Options struct {
 	// goroutine, with no lock held, and must not block. Nil does nothing.
 	OnProblem func(Problem)
 
+	// OnWrite is called with each entry that a subscription takes, before it is written, and with
+	// no lock held. It must not block. Nil does nothing.
+	OnWrite func(Entry)
+
 	// OrderDir is the directory on this machine with the order of the files of each subscription
 	// whose names do not tell it. "" means that the order is not kept.
 	OrderDir string
@@ -166,6 +170,9 @@ func (h *Hub) write(e Entry, to func(*subscription, Entry, *time.Location)) {
 		e.Time = h.o.Clock.Now()
 	}
 	zone := h.o.Zone()
+	if h.o.OnWrite != nil && slices.ContainsFunc(takers, func(s *subscription) bool { return s.takes(e) }) {
+		h.o.OnWrite(e)
+	}
 	for _, s := range takers {
 		if e.Only == "" || e.Only == s.name {
 			to(s, e, zone)

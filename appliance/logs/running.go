@@ -107,6 +107,14 @@ func (s *subscription) writeNow(e Entry, zone *time.Location) {
 	}
 }
 
+// takes reports whether the subscription writes an entry of its type.
+func (s *subscription) takes(e Entry) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return !s.ended && e.Level <= s.conf.Level && s.format != Documents &&
+		(e.Only == "" || e.Only == s.name)
+}
+
 // writeLocked is write with mu held.
 func (s *subscription) writeLocked(e Entry, zone *time.Location) {
 	if s.ended || e.Level > s.conf.Level || s.format == Documents {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/esasim/esasim/appliance/clock"
+	"github.com/esasim/esasim/appliance/events"
 )
 
 // Limits are the settings of a Guard.
@@ -48,6 +49,9 @@ const turnInterval = 2 * time.Second
 // A server calls Admit when a client connects. For each attempt to log in it calls Begin, verifies
 // the credentials, reports the result (Failed or Succeeded), and calls End.
 type Guard struct {
+	// Events gets failed logins. It must not be changed once the Guard is used; nil: nobody.
+	Events *events.Stream
+
 	clock  clock.Clock
 	limits Limits
 
@@ -216,6 +220,12 @@ func (g *Guard) wake(n netip.Prefix) {
 // Failed records a failed login. The caller must delay the answer by delay. blocked reports
 // whether this failure has blocked the address.
 func (g *Guard) Failed(addr netip.Addr) (delay time.Duration, blocked bool) {
+	delay, failed := g.failed(addr)
+	events.Publish(g.Events, 0, failed)
+	return delay, failed.blocks
+}
+
+func (g *Guard) failed(addr netip.Addr) (delay time.Duration, e LoginFailed) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	n := network(addr)
@@ -232,9 +242,10 @@ func (g *Guard) Failed(addr netip.Addr) (delay time.Duration, blocked bool) {
 	delay = min(time.Duration(len(f.times))*g.limits.DelayStep, g.limits.MaxDelay)
 	f.next = g.clock.Mark() + clock.Mark(min(delay, turnInterval))
 	if _, trusted := g.trusted[n]; !trusted && !f.blocked && len(f.times) > g.limits.MaxFailures {
-		f.blocked, blocked = true, true
+		f.blocked, e.blocks = true, true
 	}
-	return delay, blocked
+	e.Client, e.Failures, e.Blocked = addr.Unmap(), len(f.times), f.blocked
+	return delay, e
 }
 
 // Succeeded records a successful login: the address is not blocked any more. Its failures still

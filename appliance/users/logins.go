@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/esasim/esasim/appliance/clock"
+	"github.com/esasim/esasim/appliance/events"
 )
 
 // An Event is the kind of a Record.
@@ -58,6 +59,9 @@ type Logins struct {
 	// unwritten is set while the file lacks records of the history.
 	unwritten bool
 
+	// Events gets logins and logouts. It must not be changed once the Logins is used; nil: nobody.
+	Events *events.Stream
+
 	mu      sync.Mutex // guards the fields below
 	lastID  int
 	open    map[int]*Login // by ID
@@ -106,11 +110,20 @@ type Login struct {
 	logins   *Logins
 	session  Session
 	activity clock.Mark // when Touch was called last; guarded by logins.mu
+	event    uint64     // the number of the event of the login
 }
 
 // Open records a login through a service: "cli", "ftp", "sftp", "scp" or "gui". The caller must
 // close the Login.
 func (l *Logins) Open(account Account, client netip.Addr, service string) *Login {
+	login := l.openLogin(account, client, service)
+	s := login.session
+	login.event = events.Publish(l.Events, 0,
+		LoginOpened{s.ID, s.Account, s.Role, s.ClientAddr, s.Service})
+	return login
+}
+
+func (l *Logins) openLogin(account Account, client netip.Addr, service string) *Login {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.lastID++
@@ -118,7 +131,7 @@ func (l *Logins) Open(account Account, client netip.Addr, service string) *Login
 		ID: l.lastID, Account: account.Name, Role: account.Role,
 		ClientAddr: client.Unmap(), Service: service, LoginTime: l.clock.Now(),
 	}
-	login := &Login{l, s, l.clock.Mark()}
+	login := &Login{logins: l, session: s, activity: l.clock.Mark()}
 	l.open[s.ID] = login
 	l.add(Record{
 		Event: LoggedIn, ID: s.ID, Account: s.Account,
@@ -248,11 +261,22 @@ func (l *Login) Touch() {
 
 // Close records the logout. Further calls do nothing.
 func (l *Login) Close() {
+	if l.close() {
+		s := l.session
+		events.Publish(l.logins.Events, l.event, LoginClosed{s.ID, s.Account, s.ClientAddr, s.Service})
+	}
+}
+
+// Event returns the number of the event of the login, the cause of what the user does.
+func (l *Login) Event() uint64 { return l.event }
+
+// close is Close, and reports whether the login was open.
+func (l *Login) close() bool {
 	all := l.logins
 	all.mu.Lock()
 	defer all.mu.Unlock()
 	if all.open[l.session.ID] != l {
-		return
+		return false
 	}
 	delete(all.open, l.session.ID)
 	for i, r := range slices.Backward(all.history) {
@@ -260,7 +284,8 @@ func (l *Login) Close() {
 			r.Open, r.LogoutTime = false, all.clock.Now()
 			all.history[i] = r
 			all.write(r)
-			return
+			break
 		}
 	}
+	return true
 }

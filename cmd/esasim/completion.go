@@ -12,6 +12,7 @@ import (
 	kongcompletion "github.com/jotaen/kong-completion"
 	"github.com/posener/complete"
 
+	"github.com/esasim/esasim/appliance/box"
 	"github.com/esasim/esasim/appliance/control"
 	"github.com/esasim/esasim/appliance/network/netsim/topology"
 	"github.com/esasim/esasim/fixtures"
@@ -118,6 +119,8 @@ func predictors(line string) map[string]complete.Predictor {
 			return append(faultRefs(ctx, c), "all")
 		}),
 		"fault-name": running(faultRefs),
+		"wait":       complete.PredictSet(box.WaitWords()...),
+		"event":      complete.PredictSet(box.EventTopics()...),
 		"preset": running(func(ctx context.Context, c *control.Client) (names []string) {
 			list, _ := c.Presets(ctx)
 			for _, p := range list {

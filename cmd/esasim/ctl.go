@@ -28,6 +28,9 @@ type ctl struct {
 	Mail   ctlMail   `cmd:"" help:"Read the mail that the simulated mail servers have received."`
 	Clock  ctlClock  `cmd:"" help:"Show and set the appliance's clock."`
 	Guard  ctlGuard  `cmd:"" help:"List and free the client addresses that are blocked after failed logins."`
+	Events ctlEvents `cmd:"" help:"Show what happens."`
+	Wait   ctlWait   `cmd:"" help:"Wait until something happens."`
+	Reset  ctlReset  `cmd:"" help:"Put the world and the appliance back to the state after the start."`
 	API    ctlAPI    `cmd:"" name:"api" help:"List and describe the requests of the control API."`
 }
 
@@ -334,6 +337,13 @@ func printClock(w io.Writer, k control.Clock, err error) error {
 		fmt.Fprintln(w)
 	}
 	return err
+}
+
+// printLine prints x as JSON on one line.
+func printLine(w io.Writer, x any) {
+	e := json.NewEncoder(w)
+	e.SetEscapeHTML(false)
+	_ = e.Encode(x) // what comes from JSON has a form in it
 }
 
 func printJSON(w io.Writer, x any) error {

@@ -184,6 +184,48 @@ func TestCtlFiles(t *testing.T) {
 	}
 }
 
+// Waits, events and resets from the command line: each end has an exit status of its own, and the
+// record of the run has what happened.
+func TestCtlEvents(t *testing.T) {
+	record := filepath.Join(t.TempDir(), "events.jsonl")
+	p := start(t, shortHome(t), "--record", record)
+	if status, out, stderr := p.ctl(t, "wait", "boot", "--since", "all"); status != 0 || !strings.Contains(out, " appliance.up {}") {
+		t.Errorf("wait boot: %d %s%s", status, out, stderr)
+	}
+	if status, out, stderr := p.ctl(t, "wait", "log", "coming up", "--since", "all", "--json"); status != 0 || !strings.Contains(out, `"kind": "log.line"`) {
+		t.Errorf("wait log: %d %s%s", status, out, stderr)
+	}
+	if status, _, stderr := p.ctl(t, "wait", "alert", "--timeout", "1ms"); status != 2 || stderr != "esasim: alert did not happen within 1ms\n" {
+		t.Errorf("wait in vain: %d %s", status, stderr)
+	}
+	if status, _, stderr := p.ctl(t, "wait", "rain"); status != 1 || !strings.Contains(stderr, "nothing to wait for") {
+		t.Errorf("wait for rain: %d %s", status, stderr)
+	}
+	if status, out, stderr := p.ctl(t, "events", "--kind", "appliance.up", "--since", "all", "--count", "1", "--json"); status != 0 || !strings.Contains(out, `"kind":"appliance.up"`) {
+		t.Errorf("events: %d %s%s", status, out, stderr)
+	}
+	p.ctl(t, "fault", "add", "drop", "--path", "google")
+	if status, _, stderr := p.ctl(t, "reset"); status != 1 || !strings.Contains(stderr, "confirm it with --confirm") {
+		t.Errorf("reset of what lasts: %d %s", status, stderr)
+	}
+	if status, out, stderr := p.ctl(t, "reset", "--confirm"); status != 0 || !strings.HasPrefix(out, "The simulator was reset in ") {
+		t.Errorf("reset: %d %s%s", status, out, stderr)
+	}
+	if _, out, _ := p.ctl(t, "fault", "list"); out != "There are no faults.\n" {
+		t.Errorf("faults after the reset:\n%s", out)
+	}
+	p.stop(t, os.Interrupt)
+	text, err := os.ReadFile(record)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, kind := range []string{"appliance.up", "world.reset", "appliance.down"} {
+		if !strings.Contains(string(text), `"kind":"`+kind+`"`) {
+			t.Errorf("the record has no %s", kind)
+		}
+	}
+}
+
 // If the path of the control socket is too long, the program starts without one and says so.
 func TestSocketPathTooLong(t *testing.T) {
 	data := filepath.Join(t.TempDir(), strings.Repeat("d", 120))

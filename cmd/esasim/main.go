@@ -99,6 +99,10 @@ func exitStatus(t stdio, err error) int {
 		err = fmt.Errorf("%w: start one with esasim, or name one with --socket or --addr", err)
 	}
 	fmt.Fprintf(t.err, "esasim: %s\n", oneLine(err))
+	var own *statusError
+	if errors.As(err, &own) {
+		return own.status
+	}
 	return 1
 }
 

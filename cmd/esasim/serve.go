@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -21,6 +22,7 @@ import (
 
 	"github.com/esasim/esasim/appliance/atomicfile"
 	"github.com/esasim/esasim/appliance/box"
+	"github.com/esasim/esasim/appliance/events"
 	"github.com/esasim/esasim/appliance/network/netsim/topology"
 	"github.com/esasim/esasim/shell"
 )
@@ -47,6 +49,7 @@ type serve struct {
 	FTPPublic  ipv4       `name:"ftp-public" placeholder:"ADDR" help:"IPv4 address that passive FTP replies name (default: the one that the client has connected to)."`
 	Ctl        address    `placeholder:"ADDR" help:"Answer esasim ctl at this address of the loopback interface, too, besides the socket in the data directory."`
 	ClockRate  clockRate  `name:"clock-rate" placeholder:"N" help:"Run the appliance's clock N times as fast, up to 3600: with 1440 a day takes a minute. Packets, faults and time-outs of clients keep real time."`
+	Record     string     `predictor:"file" placeholder:"FILE" help:"Write all that happens to FILE, as JSON, an event a line. The file is replaced."`
 	Ready      string     `predictor:"file" placeholder:"FILE" help:"Write all addresses to FILE, as JSON, once every listener answers."`
 	LogLevel   logLevel   `predictor:"level" default:"warn" placeholder:"LEVEL" help:"The least level that is written to standard error: debug, info, warn or error (default: warn)."`
 }
@@ -72,21 +75,15 @@ func (s *serve) Run(t stdio) (err error) {
 	if err != nil {
 		return err
 	}
-	b, err := box.New(box.Options{
-		Topology:        topo,
-		Dir:             filepath.Join(data.path, applianceName),
-		HostKey:         key,
-		MoreHostKeys:    moreHostKeys(!s.Ephemeral),
-		FactoryReset:    s.Factory,
-		DoorAddrs:       s.doorAddrs(topo),
-		FTPPassivePorts: s.FTPPassive.bounds(),
-		FTPPublicAddr:   s.FTPPublic.Addr,
-		Logger:          log,
-		ClockRate:       int(s.ClockRate),
-	})
+	b, err := s.newBox(topo, data, key, log)
 	if err != nil {
 		return err
 	}
+	record, err := s.startRecord(b)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, record.stop()) }()
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
 	defer signal.Stop(signals)
@@ -130,6 +127,25 @@ func (s *serve) Run(t stdio) (err error) {
 		}
 	}
 	return err
+}
+
+// newBox makes the box that the flags describe.
+func (s *serve) newBox(topo *topology.Topology, data *dataDir, key crypto.Signer, log *slog.Logger) (
+	*box.Box, error) {
+	return box.New(box.Options{
+		Topology:        topo,
+		Dir:             filepath.Join(data.path, applianceName),
+		HostKey:         key,
+		MoreHostKeys:    moreHostKeys(!s.Ephemeral),
+		FactoryReset:    s.Factory,
+		DoorAddrs:       s.doorAddrs(topo),
+		FTPPassivePorts: s.FTPPassive.bounds(),
+		FTPPublicAddr:   s.FTPPublic.Addr,
+		Logger:          log,
+		Persistent:      !s.Ephemeral,
+		KeepEvents:      events.DefaultKept,
+		ClockRate:       int(s.ClockRate),
+	})
 }
 
 // startConsole serves the console on the program's input and output if the user wants one. The

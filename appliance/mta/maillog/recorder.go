@@ -139,7 +139,10 @@ func (r *Recorder) write(in map[uint64][]string, id uint64, e events.Event, t lo
 	names := in[id]
 	r.mu.Unlock()
 	for _, name := range names {
-		r.o.Write(logs.Entry{Time: e.Wall, Type: t, Level: logs.Information, Text: text, Only: name})
+		r.o.Write(logs.Entry{
+			Time: e.Wall, Type: t, Level: logs.Information, Text: text, Only: name, Cause: e.Seq,
+			Follows: true,
+		})
 	}
 }
 

@@ -79,7 +79,9 @@ func (w *Writer) writeRecord(e events.Event, record func(int) string) {
 }
 
 func (w *Writer) write(t logs.Type, level logs.Level, e events.Event, text string) {
-	w.o.Write(logs.Entry{Time: e.Wall, Type: t, Level: level, Text: text})
+	w.o.Write(logs.Entry{
+		Time: e.Wall, Type: t, Level: level, Text: text, Cause: e.Seq, Follows: true,
+	})
 }
 
 // lines returns the lines of the mail log about an event that are of level Info.

@@ -70,6 +70,7 @@ func newDoors(s *stacks, accepted func(port uint16), settle func()) *doors {
 		}
 		config := door.FrontConfig{
 			Name: c.Name, Listen: listen, Hosts: s.hosts, Logger: s.options.Logger,
+			Held: func() *net.TCPListener { return s.options.HeldDoors.take(c.Name) },
 			Enter: func(client netip.Addr) (from netip.Addr, to netip.AddrPort, err error) {
 				return d.enter(f, client)
 			},

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/esasim/esasim/appliance/clock"
+	"github.com/esasim/esasim/appliance/events"
 	"github.com/esasim/esasim/appliance/network/netsim/peers"
 	"github.com/esasim/esasim/appliance/network/netsim/topology"
 	"github.com/esasim/esasim/appliance/network/netsim/wan"
@@ -26,7 +27,8 @@ type Faults struct {
 	list   []*fault // the first that matches a packet decides
 	lastID int
 	world  *attachment // nil if no world is attached
-	timer  *timer      // for the next fault that begins or ends; nil if there is none
+	events *events.Stream
+	timer  *timer // for the next fault that begins or ends; nil if there is none
 	down   map[string]bool
 	closed bool
 
@@ -132,6 +134,7 @@ func (f *Faults) newFault(s FaultSpec) *fault {
 // begin begins a fault from scratch. It is called with mu held.
 func (f *Faults) begin(x *fault, s FaultSpec) {
 	x.FaultSpec, x.live, x.set = s, wan.NewFault(compileRule(&s.Rule)), f.clock.Mark()
+	f.observe(x)
 }
 
 // Add adds a fault in front of all others: if two faults match a packet, the newer one

@@ -6,6 +6,7 @@ import (
 
 	"github.com/esasim/esasim/appliance/clock"
 	"github.com/esasim/esasim/appliance/entropy"
+	"github.com/esasim/esasim/appliance/events"
 )
 
 // Options configure a world. The zero value is usable.
@@ -22,6 +23,10 @@ type Options struct {
 	// AuthorityFile keeps the key of the authority that signs the servers' certificates, so that it is
 	// the same after a restart; "" means a new authority in each world.
 	AuthorityFile string
+	// Events gets what happens in the world; nil: nobody.
+	Events *events.Stream
+	// HeldDoors are listeners of front doors that an earlier world has opened; nil: none.
+	HeldDoors *HeldDoors
 	// Retries is how often the appliance's TCP retransmits a segment before it gives the
 	// connection up; 0 means the 12 of BSD, which take about ten minutes.
 	Retries int

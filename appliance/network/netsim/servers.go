@@ -12,6 +12,7 @@ import (
 	"sync"
 
 	"github.com/esasim/esasim/appliance/entropy"
+	"github.com/esasim/esasim/appliance/events"
 	"github.com/esasim/esasim/appliance/network/netsim/peers"
 	"github.com/esasim/esasim/appliance/network/netsim/topology"
 	"github.com/esasim/esasim/appliance/network/netsim/vnet"
@@ -35,6 +36,7 @@ type servers struct {
 	running  func() bool
 	hosts    *vnet.Host
 	logger   *slog.Logger
+	events   *events.Stream
 	peers    map[string]peers.Peer // by the name of their service
 
 	changing sync.Mutex // held while servers start and stop; mu is taken under it
@@ -67,7 +69,7 @@ func newServers(
 	running func() bool,
 ) *servers {
 	s := &servers{
-		topology: t, hosts: hosts, logger: c.Logger, faults: faults, running: running,
+		topology: t, hosts: hosts, logger: c.Logger, faults: faults, running: running, events: c.Events,
 		peers: make(map[string]peers.Peer),
 	}
 	c.Transport = hosts
@@ -256,6 +258,7 @@ func (s *servers) stopServer(name string) error {
 		s.mu.Unlock()
 		if found != nil {
 			found.stop()
+			events.Publish(s.events, 0, ServerStopped{name})
 		}
 		return nil
 	})
@@ -268,6 +271,7 @@ func (s *servers) startServer(ctx context.Context, name string) error {
 			if err := s.startPeer(ctx, name); err != nil {
 				return err
 			}
+			events.Publish(s.events, 0, ServerStarted{name})
 		}
 		s.faults.setDown(name, false)
 		return nil

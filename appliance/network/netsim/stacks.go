@@ -176,7 +176,7 @@ func (s *stacks) buildAppliance() error {
 	s.appliance = vnet.NewHost(vnet.Options{
 		Name: topology.FromAppliance, LoopbackIndex: loopback + 1,
 		Rand: s.options.Entropy, Retries: s.options.Retries,
-		Personalities: appliancePersonality(&a.TCP),
+		Personalities: appliancePersonality(&a.TCP), Events: s.options.Events,
 	})
 	var routes []network.Route
 	for _, n := range a.Interfaces {

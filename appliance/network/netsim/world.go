@@ -99,7 +99,7 @@ func (w *World) build(o Options) error {
 	w.authority = peers.NewAuthority("esasim World CA", keys, o.Clock.Now)
 	w.authority.KeepIn(o.AuthorityFile)
 	w.servers = newServers(w.topology, w.stacks.hosts, peers.Config{
-		Authority: w.authority, Clock: o.Clock, Logger: o.Logger,
+		Authority: w.authority, Clock: o.Clock, Logger: o.Logger, Events: o.Events,
 	}, o.Entropy, w.faults, w.isRunning)
 	w.detachFaults = w.faults.attach(w.stacks.applyFaults, w.clients.wait)
 	return nil

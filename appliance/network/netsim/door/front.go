@@ -34,6 +34,9 @@ type FrontConfig struct {
 	Hosts  network.Transport
 	FTP    *FTP // nil unless the door leads to an FTP server
 	Logger *slog.Logger
+	// Held returns a listener at Listen that is open already, or nil; the door takes it over. It is
+	// called each time before the door listens. Nil: there is none.
+	Held func() *net.TCPListener
 }
 
 // A Front is a front door. Its methods are safe for concurrent use.
@@ -95,15 +98,40 @@ func (f *Front) Claim(ctx context.Context) error {
 
 // listen opens the real listener. The caller holds mu.
 func (f *Front) listen(ctx context.Context) error {
-	var c net.ListenConfig
-	l, err := c.Listen(ctx, "tcp", f.addr.String())
-	if err != nil {
-		return fmt.Errorf("door %s: %w", f.Name, err)
+	if f.Held != nil {
+		f.listener = f.Held()
 	}
-	f.listener = l.(*net.TCPListener)
-	f.addr = realAddr(l.Addr())
+	if f.listener == nil {
+		var c net.ListenConfig
+		l, err := c.Listen(ctx, "tcp", f.addr.String())
+		if err != nil {
+			return fmt.Errorf("door %s: %w", f.Name, err)
+		}
+		f.listener = l.(*net.TCPListener)
+	}
+	f.addr = realAddr(f.listener.Addr())
 	f.state = claimed
 	return nil
+}
+
+// Hold returns another handle of the real listener, which stays open when the door is closed: clients
+// that connect wait. The caller closes it. It is nil if the door is shut.
+func (f *Front) Hold() (*net.TCPListener, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.listener == nil {
+		return nil, nil
+	}
+	file, err := f.listener.File()
+	if err != nil {
+		return nil, fmt.Errorf("hold the door %s: %w", f.Name, err)
+	}
+	defer file.Close()
+	l, err := net.FileListener(file)
+	if err != nil {
+		return nil, fmt.Errorf("hold the door %s: %w", f.Name, err)
+	}
+	return l.(*net.TCPListener), nil
 }
 
 // SetOpen opens or shuts the door. Established connections are untouched. If another

@@ -66,7 +66,7 @@ func (b *mailbox) dropOldest() {
 }
 
 // store adds a message, for whose text room has been reserved.
-func (b *mailbox) store(m Message) {
+func (b *mailbox) store(m Message) (id int) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.lastID++
@@ -77,6 +77,7 @@ func (b *mailbox) store(m Message) {
 		b.dropOldest()
 	}
 	b.announce()
+	return m.ID
 }
 
 // wake closes the channel of contents, although nothing is stored.

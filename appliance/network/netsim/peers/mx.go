@@ -13,6 +13,7 @@ import (
 
 	"github.com/emersion/go-smtp"
 
+	"github.com/esasim/esasim/appliance/events"
 	"github.com/esasim/esasim/appliance/network"
 	"github.com/esasim/esasim/appliance/network/netsim/topology"
 )
@@ -209,8 +210,13 @@ func (x *MailExchanger) admit(g *smtpProxy) mailVerdict {
 
 // store stores a message that has been accepted.
 func (x *MailExchanger) store(m Message) {
-	x.mail.store(m)
+	id := x.mail.store(m)
 	x.rules.countMessage()
+	if stream := x.config.Events; stream.Hears("server.mail") { // the subject costs
+		events.Publish(stream, 0, MailReceived{
+			x.config.Name, id, m.Client, m.From, m.To, m.Subject(), m.Size,
+		})
+	}
 }
 
 // Messages returns the messages that are still stored, oldest first: at most 5000, with at

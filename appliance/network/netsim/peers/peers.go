@@ -9,6 +9,7 @@ import (
 	"slices"
 
 	"github.com/esasim/esasim/appliance/clock"
+	"github.com/esasim/esasim/appliance/events"
 	"github.com/esasim/esasim/appliance/network"
 )
 
@@ -49,6 +50,7 @@ type Config struct {
 	MailRules *MailRules        // of a mail server; nil means those of its options
 	Clock     clock.Clock
 	Logger    *slog.Logger
+	Events    *events.Stream // gets what the server receives; nil: nobody
 
 	receive int // the receive buffer of connections in bytes, set by the peer; 0 means the host's
 }

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/esasim/esasim/appliance/clock"
+	"github.com/esasim/esasim/appliance/events"
 	"github.com/esasim/esasim/appliance/network"
 )
 
@@ -349,6 +350,11 @@ func (s *SyslogServer) closeConnection(seen *SyslogConnection, how string) {
 }
 
 func (s *SyslogServer) store(record string) {
+	events.Publish(s.config.Events, 0, SyslogReceived{s.config.Name, s.keep(record), record})
+}
+
+// keep stores a record and returns its number.
+func (s *SyslogServer) keep(record string) (number int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.total++
@@ -364,6 +370,7 @@ func (s *SyslogServer) store(record string) {
 	}
 	close(s.changed)
 	s.changed = make(chan struct{})
+	return s.total
 }
 
 // Records returns the latest records without line ends, in the order of their arrival: at

@@ -24,6 +24,9 @@ type conn struct {
 	reads, writes gate
 	flow          *flow // nil: the machine has no personality
 	watch         watch
+
+	opened  uint64 // the number of the event that it was opened; 0: none was published
+	process string // of that event
 }
 
 var _ network.Conn = (*conn)(nil)
@@ -153,6 +156,7 @@ func (c *conn) Close() error {
 	}
 	c.host.sockets.release(c.sock)
 	c.watch.close()
+	c.publishClosed()
 	return nil
 }
 

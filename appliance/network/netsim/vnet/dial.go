@@ -78,8 +78,10 @@ func (h *Host) NewDial(c network.DialConfig) (*PendingDial, error) {
 func (d *PendingDial) Connect(ctx context.Context) (network.Conn, error) {
 	if err := d.conn.connect(ctx, d.conn.host.fullAddress(d.config.Remote, d.nic)); err != nil {
 		d.conn.Close()
+		d.conn.host.publishFailed(d.config, err)
 		return nil, dialError(d.config, "connect", err)
 	}
+	d.conn.publishOpened("out", d.config.Owner)
 	return d.conn, nil
 }
 

@@ -23,6 +23,7 @@ import (
 
 	"github.com/esasim/esasim/appliance/clock"
 	"github.com/esasim/esasim/appliance/entropy"
+	"github.com/esasim/esasim/appliance/events"
 	"github.com/esasim/esasim/appliance/network"
 	"github.com/esasim/esasim/appliance/network/netsim/ether"
 )
@@ -48,6 +49,8 @@ type Options struct {
 	// Personalities are those of the host's addresses; the one of the zero address is for all
 	// others. A machine without one looks like Linux.
 	Personalities map[netip.Addr]*Personality
+	// Events gets what happens to the machine's TCP connections; nil: nobody.
+	Events *events.Stream
 	// NeighborLife is the time after which an ARP entry expires; 0 means BSD's 1200 seconds.
 	NeighborLife time.Duration
 }

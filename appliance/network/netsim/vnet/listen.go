@@ -209,6 +209,7 @@ func (l *listener) acceptNow() (network.Conn, error) {
 			return nil, l.opError("accept", net.ErrClosed)
 		}
 		l.host.sockets.setID(s)
+		c.publishOpened("in", s.owner)
 		return c, nil
 	case wouldBlock(err):
 		return nil, errNoneWaits

@@ -138,7 +138,7 @@ func (w *WAN) evaluate(faults []*Fault, p *packet, out bool, e ends) verdict {
 		}
 		switch f.Action {
 		case Pass:
-			f.countHit(c)
+			f.countHit(c, p)
 			return v
 		case Lose:
 			if !w.randomLoss(f.Loss) {
@@ -147,13 +147,13 @@ func (w *WAN) evaluate(faults []*Fault, p *packet, out bool, e ends) verdict {
 		case Delay, LimitRate:
 			d, ok := f.delay(len(p.frame), dir, w.machineClock.Mark(), w.randomJitter)
 			if ok {
-				f.countHit(c)
+				f.countHit(c, p)
 				v.delay += d
 				v.lane = &f.lanes[dir]
 				continue
 			}
 		}
-		f.countHit(c)
+		f.countHit(c, p)
 		w.reject(f.Action, p, e)
 		return verdict{}
 	}

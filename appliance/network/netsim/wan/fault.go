@@ -3,6 +3,7 @@ package wan
 import (
 	"bytes"
 	"net/netip"
+	"strconv"
 	"sync/atomic"
 	"time"
 
@@ -14,6 +15,10 @@ import (
 // The state is used by the pump only, except for the totals.
 type Fault struct {
 	Rule
+	// OnHit is called by the pump when the fault acts on the first packet of a connection, or on
+	// one that belongs to none. It must not block. It is set before the fault is used.
+	OnHit func(Hit)
+
 	packets, connections atomic.Int64
 
 	conns       map[connKey]*conn
@@ -133,13 +138,31 @@ func (f *Fault) includes(c *conn) bool {
 		(f.Rule.Connections == 0 || c.number <= f.SkipConnections+f.Rule.Connections)
 }
 
+// A Hit is what a fault has acted on.
+type Hit struct {
+	Protocol      string         // "tcp", "udp", "icmp", a number, or "" for a frame that is not IP
+	From, To      netip.AddrPort // ports are 0 if the protocol has none
+	NewConnection bool           // it is the first packet of a connection
+	Packets       int64          // that the fault has acted on
+	Connections   int64
+}
+
 // countHit counts a packet that the fault acts on.
-func (f *Fault) countHit(c *conn) {
-	f.packets.Add(1)
-	if c != nil && !c.hit {
+func (f *Fault) countHit(c *conn, p *packet) {
+	packets := f.packets.Add(1)
+	opens := c != nil && !c.hit
+	if opens {
 		c.hit = true
 		f.connections.Add(1)
 	}
+	if f.OnHit == nil || c != nil && !opens {
+		return
+	}
+	f.OnHit(Hit{
+		Protocol: p.protocolName(), NewConnection: opens,
+		From: netip.AddrPortFrom(p.src, p.sport), To: netip.AddrPortFrom(p.dst, p.dport),
+		Packets: packets, Connections: f.connections.Load(),
+	})
 }
 
 // withinLimit counts the data of a packet and reports whether the packet is within the rule's
@@ -224,7 +247,7 @@ func (f *Fault) reachesLimit(p *packet) bool {
 		return false
 	}
 	fl.exceeded = true
-	f.countHit(c)
+	f.countHit(c, p)
 	return true
 }
 
@@ -250,4 +273,20 @@ func (f *Fault) delay(
 		f.lastArrival[dir] = at
 	}
 	return time.Duration(at - now), true
+}
+
+// protocolName returns the name of the packet's protocol, its number if it has no name here, or ""
+// if it is not IP.
+func (p *packet) protocolName() string {
+	switch {
+	case !p.src.IsValid():
+		return ""
+	case p.proto == protoTCP:
+		return "tcp"
+	case p.proto == protoUDP:
+		return "udp"
+	case p.proto == protoICMP || p.proto == protoICMPv6:
+		return "icmp"
+	}
+	return strconv.Itoa(int(p.proto))
 }

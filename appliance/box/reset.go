@@ -1,0 +1,119 @@
+package box
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/esasim/esasim/appliance"
+	"github.com/esasim/esasim/appliance/events"
+	"github.com/esasim/esasim/appliance/network/netsim"
+)
+
+// ErrReset is the error of waits that a reset has ended.
+var ErrReset = errors.New("reset: the simulator was put back to the state after its start")
+
+// reasonReset is the text that users of open sessions are shown.
+const reasonReset = "The simulator was reset."
+
+// A Restarted is the event that the box is put back to the state in which it was started.
+type Restarted struct{}
+
+// Kind implements events.Fields.
+func (Restarted) Kind() string { return "world.reset" }
+
+// Persistent reports whether the appliance's directory outlasts the process, so that a reset
+// discards what somebody may want to keep.
+func (b *Box) Persistent() bool { return b.o.Persistent }
+
+// Reset puts the world and the appliance back to the state in which Start has left them:
+// configuration, files, logs, captures, the mail queue, counters, the setting of the clock, failed
+// logins, faults and rules of mail servers (those of the topology come back), loads, stopped servers
+// and what servers have received.
+// Open sessions end with a text that says so; their clients have a second to take it. Waits end with
+// ErrReset. The doors keep their addresses and stay open: clients that connect meanwhile wait.
+// Events go on. A clock.Fake keeps the time to which it was advanced.
+//
+// A new appliance boots in a new world over the files of the start. If Dir was not empty then, its
+// content was read into memory; if that was more than MaxBaseline bytes, Reset returns an error and
+// does nothing.
+func (b *Box) Reset(ctx context.Context) error {
+	b.power.Lock()
+	defer b.power.Unlock()
+	switch {
+	case !b.started:
+		return errors.New("box: reset before the start")
+	case b.stopped:
+		return netsim.ErrStopped
+	case b.baseline == nil:
+		return fmt.Errorf("the simulator cannot be reset: its directory held more than %d MiB"+
+			" when it was started", MaxBaseline>>20)
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
+	}
+	settled := b.unsettle()
+	defer settled()
+	b.endWaits()
+	events.Publish(b.stream, 0, Restarted{})
+	b.Traffic().Stop()
+	b.replaceTraffic()
+	old := b.current()
+	doors := old.world.HoldDoors()
+	defer doors.Close()
+	grace, cancel := context.WithTimeout(b.stopCtx, minGrace)
+	defer cancel()
+	if err := old.stop(appliance.WithStopReason(grace, reasonReset)); err != nil {
+		b.o.Logger.Warn("reset: stop", "err", err)
+	}
+	if b.stopCtx.Err() != nil { // Stop has been called, and must wait no longer
+		b.setStopped()
+		return netsim.ErrStopped
+	}
+	b.faults.Restore()
+	s, err := b.restart(doors)
+	if err != nil {
+		b.setStopped()
+		return fmt.Errorf("reset: the appliance does not boot: %w", err)
+	}
+	b.setCurrent(s)
+	b.Traffic().Start()
+	return nil
+}
+
+// restart boots over the files of the start.
+func (b *Box) restart(doors *netsim.HeldDoors) (*instance, error) {
+	if err := b.baseline.restore(b.o.Dir); err != nil {
+		return nil, err
+	}
+	return b.bootBehind(context.Background(), b.DoorAddrs(), doors, b.o.FactoryReset)
+}
+
+// unsettle makes WaitSettled wait until settled is called.
+func (b *Box) unsettle() (settled func()) {
+	done := make(chan struct{})
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.powerDone, b.powerAction = done, appliance.Reboot
+	return func() { close(done) }
+}
+
+// untilReset returns a context that ends with ctx, or with the cause ErrReset when the box is reset.
+func (b *Box) untilReset(ctx context.Context) (context.Context, context.CancelFunc) {
+	b.mu.Lock()
+	resetCtx := b.resetCtx
+	b.mu.Unlock()
+	ctx, end := context.WithCancelCause(ctx)
+	stop := context.AfterFunc(resetCtx, func() { end(ErrReset) })
+	return ctx, func() {
+		stop()
+		end(nil)
+	}
+}
+
+// endWaits ends the contexts of untilReset.
+func (b *Box) endWaits() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.endResetCtx()
+	b.resetCtx, b.endResetCtx = context.WithCancel(context.Background())
+}
