@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io"
+	"sync"
 )
 
 // The kinds of records.
@@ -22,9 +23,9 @@ const (
 )
 
 // castagnoli is the polynomial that processors have an instruction for.
-var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+var castagnoli = sync.OnceValue(func() *crc32.Table { return crc32.MakeTable(crc32.Castagnoli) })
 
-func checksum(b []byte) uint32 { return crc32.Checksum(b, castagnoli) }
+func checksum(b []byte) uint32 { return crc32.Checksum(b, castagnoli()) }
 
 // A segmentHeader is the first thing in the file of a segment.
 type segmentHeader struct {
@@ -78,7 +79,7 @@ func headerSum(header []byte, number uint64, off int64) uint32 {
 	binary.LittleEndian.PutUint64(place[:], number)
 	binary.LittleEndian.PutUint64(place[8:], uint64(off))
 	sum := checksum(header[:recordHeaderSize-4])
-	return crc32.Update(sum, castagnoli, place[:])
+	return crc32.Update(sum, castagnoli(), place[:])
 }
 
 // A record is one that was read.
