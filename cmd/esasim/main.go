@@ -14,6 +14,7 @@ import (
 )
 
 func main() {
+	delayCollections()
 	os.Exit(run(os.Args[1:], stdio{os.Stdin, os.Stdout, os.Stderr}))
 }
 
