@@ -61,7 +61,7 @@ func (w *Writer) Handle(e events.Event) {
 		w.write(logs.Mail, logs.Warning, e, harvestLine(f))
 	case mailevents.Bounced:
 		w.o.Write(logs.Entry{
-			Time: e.Wall, Type: logs.Bounce, Level: logs.Information,
+			Time: e.Wall, Type: logs.Bounce, Level: logs.Information, Cause: e.Seq, Follows: true,
 			Text: w.bounceLogLine("Bounced", f.DCID, f.MID, f.RID, f.From, f.To, f.Failure) +
 				w.bounceLogHeaders(f.LoggedHeaders),
 			Rest: func(n int) string { return bouncedMessage(f.Message, n) },
@@ -75,7 +75,7 @@ func (w *Writer) Handle(e events.Event) {
 
 // writeRecord writes to the delivery log. The record is made only if there is one.
 func (w *Writer) writeRecord(e events.Event, record func(int) string) {
-	w.o.Write(logs.Entry{Time: e.Wall, Type: logs.Delivery, Level: logs.Information, Rest: record})
+	w.o.Write(logs.Entry{Time: e.Wall, Type: logs.Delivery, Level: logs.Information, Rest: record, Cause: e.Seq, Follows: true})
 }
 
 func (w *Writer) write(t logs.Type, level logs.Level, e events.Event, text string) {
