@@ -75,7 +75,10 @@ func (w *Writer) Handle(e events.Event) {
 
 // writeRecord writes to the delivery log. The record is made only if there is one.
 func (w *Writer) writeRecord(e events.Event, record func(int) string) {
-	w.o.Write(logs.Entry{Time: e.Wall, Type: logs.Delivery, Level: logs.Information, Rest: record, Cause: e.Seq, Follows: true})
+	w.o.Write(logs.Entry{
+		Time: e.Wall, Type: logs.Delivery, Level: logs.Information, Rest: record,
+		Cause: e.Seq, Follows: true,
+	})
 }
 
 func (w *Writer) write(t logs.Type, level logs.Level, e events.Event, text string) {
