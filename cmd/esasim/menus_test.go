@@ -29,7 +29,7 @@ proc answer {text} {
         expect {
             -re "More-$" { append screen $expect_out(buffer); send " " }
             -re {Ctrl-C to (stop|return)[^\n]*\n} { append screen $expect_out(buffer); send "\003" }
-            -re {(^|\n)([a-z0-9.]+> |[^\n]*\[[^\n\]]*\]> |[A-Z][^\n]*: |[^\n]*on a line by itself\.[\r\n]+)$} {
+            -re {(^|\n)([a-z0-9.]+> |[^\n]*\[[^\n\]]*\]> |[A-Z][^\n]*: |[^\n]*(on a line by itself\.|end with '\.'\):)[\r\n]+)$} {
                 append screen $expect_out(buffer)
                 return $screen
             }
