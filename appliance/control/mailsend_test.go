@@ -62,6 +62,7 @@ func TestMailRequests(t *testing.T) {
 		{"GET", "/v1/loads/x", "", 404, `there is no load \"x\"`},
 		{"GET", "/v1/loads/7", "", 404, "there is no load 7"},
 		{"DELETE", "/v1/loads/7", "", 404, "there is no load 7"},
+		{"POST", "/v1/mail/load", load(`"rate": "1/s"`, `"for": "soon"`), 400, `\"soon\" here, expected a time such as 350us, 30s or 2h`},
 		{"POST", "/v1/mail/load", load(`"rate": "1/s"`, `"for": "0s"`), 400, "for: 0s, expected a time such as 1m"},
 		{"POST", "/v1/mail/load", load(`"rate": "1000/s"`, `"for": "24h"`), 400, "86400000 messages in all, expected at most 1000000"},
 		{"POST", "/v1/mail/load", load(`"rate": "1/s"`, `"for": "1h", "connections": 500`), 400, "connections: 500, expected 1 to 200"},

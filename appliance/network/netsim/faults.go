@@ -71,11 +71,14 @@ type Duration time.Duration
 // MarshalText returns the duration as time.Duration's String does.
 func (d Duration) MarshalText() ([]byte, error) { return []byte(time.Duration(d).String()), nil }
 
-// UnmarshalText reads a duration that time.ParseDuration accepts.
+// UnmarshalText reads a duration that time.ParseDuration accepts. An error leaves d unchanged.
 func (d *Duration) UnmarshalText(text []byte) error {
 	v, err := time.ParseDuration(string(text))
+	if err != nil {
+		return fmt.Errorf("%q here, expected a time such as 350us, 30s or 2h", text)
+	}
 	*d = Duration(v)
-	return err
+	return nil
 }
 
 // A FaultState tells whether a fault has begun and ended.
