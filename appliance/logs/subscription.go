@@ -154,7 +154,7 @@ func NewSubscription(name string, k TypeSpec) Subscription {
 		Name: name, Type: k.Type, Level: Information, File: k.File,
 		MaxSize: DefaultSize, Schedule: NoSchedule, MaxFiles: DefaultFiles, Method: Manual,
 	}
-	if k.Type == DomainDebug || k.Type == InjectionDebug {
+	if k.Debugs {
 		s.DebugSessions = 1
 	}
 	return s

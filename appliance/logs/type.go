@@ -37,6 +37,7 @@ type TypeSpec struct {
 	Format   Format
 	Since    product.Version // the first version that has the type
 	Bounces  bool            // Subscription.BounceBytes applies
+	Debugs   bool            // Subscription.DebugHost and DebugSessions apply
 }
 
 // A Format is the form of a log's files.
@@ -65,9 +66,10 @@ var types = []TypeSpec{
 	{Type: Delivery, Title: "Delivery Logs", File: "delivery", Format: Binary},
 	{Type: Bounce, Title: "Bounce Logs", File: "bounces", Bounces: true},
 	{Type: Status, Title: "Status Logs", File: "status", Facility: "mail"},
-	{Type: DomainDebug, Title: "Domain Debug Logs", File: "domain_debug", Facility: "mail"},
+	{Type: DomainDebug, Title: "Domain Debug Logs", File: "domain_debug", Facility: "mail",
+		Debugs: true},
 	{Type: InjectionDebug, Title: "Injection Debug Logs", File: "injection_debug",
-		Facility: "mail"},
+		Facility: "mail", Debugs: true},
 	{Type: System, Title: "System Logs", File: "system_logs", Facility: "daemon"},
 	{Type: CLI, Title: "CLI Audit Logs", File: "cli_logs", Facility: "auth"},
 	{Type: FTP, Title: "FTP Server Logs", File: "ftpd_logs", Facility: "ftp"},

@@ -135,7 +135,7 @@ func TestFieldsOfUnusedMethodsAreRefused(t *testing.T) {
 	for field, value := range map[string]string{
 		"pushhost": "10.0.0.1", "remotehost": "10.0.0.1", "remoteport": "2222",
 		"remotepassword": "x", "remotewait": "60", "seconds": "3600", "clock": "01:00",
-		"bouncebytes": "5",
+		"bouncebytes": "5", "debughost": "example.net", "debugsessions": "7",
 	} {
 		expectPage(t, b.post(logsPath+"/add", "type", "mail", "name", "x", "level", "3", "maxsize",
 			"10m", "maxfiles", "10", "schedule", "none", "method", "manual", field, value),
@@ -149,6 +149,7 @@ func TestLogFormFollowsTheType(t *testing.T) {
 	w := b.get(logsPath + "/add")
 	expectPage(t, w, http.StatusOK, `<option value="mail" data-has="push "`,
 		`<option value="bounce" data-has=" bounces"`,
+		`<option value="injection_debug" data-has="push debug"`,
 		`name="file" value="" maxlength="64" spellcheck="false" placeholder="the type's own"`,
 		`<option value="">the type's default</option>`)
 	if strings.Contains(w.Body.String(), "<option selected>mail</option>") {
@@ -163,7 +164,14 @@ func TestLogFormFollowsTheType(t *testing.T) {
 	expectRedirect(t, add("bounce", "mine2", "method", "manual"), logsPath)
 	expectRedirect(t, add("system", "pushed", "method", "syslog", "pushhost", "10.0.0.1",
 		"pushport", "514", "protocol", "udp", "facility", ""), logsPath)
+	expectRedirect(t, add("injection_debug", "watched", "debughost", "10.0.201.4-9",
+		"debugsessions", "3", "method", "manual"), logsPath)
+	expectPage(t, add("domain_debug", "other", "debughost", "a b", "debugsessions", "0", "method",
+		"manual"), http.StatusUnprocessableEntity, `id="debughost-error"`, `id="debugsessions-error"`)
 	list := logs.Section.Get(s.site.sessionsDraft(t))
+	if l := list.Find("watched"); l == nil || l.DebugHost != "10.0.201.4-9" || l.DebugSessions != 3 {
+		t.Errorf("%+v", l)
+	}
 	if l := list.Find("mine"); l == nil || l.File != "bounces" || l.BounceBytes != 0 ||
 		l.MaxSize != 10<<20 {
 		t.Errorf("%+v", l)

@@ -75,6 +75,7 @@ func logTexts(sub logs.Subscription) map[string]string {
 	return map[string]string{
 		"name": sub.Name, "file": sub.File, "maxsize": fmt.Sprint(sub.MaxSize),
 		"maxfiles": fmt.Sprint(sub.MaxFiles), "bouncebytes": fmt.Sprint(sub.BounceBytes),
+		"debughost": sub.DebugHost, "debugsessions": unless0(int64(sub.DebugSessions)),
 		"seconds": unless0(int64(sub.IntervalSeconds)), "clock": cmp.Or(sub.TimeOfDay, "00:00"),
 		"remotehost": sub.Remote.Host, "remoteuser": sub.Remote.User, "remotedir": sub.Remote.Dir,
 		"remoteport": unless0(int64(sub.Remote.Port)), "remotewait": fmt.Sprint(wait),
@@ -209,6 +210,7 @@ func (f *logForm) rejectUnused(shown logForm) {
 		}
 	}
 	only("Bounce Logs", f.Kind.Bounces, "bouncebytes")
+	only("Domain Debug Logs and Injection Debug Logs", f.Kind.Debugs, "debughost", "debugsessions")
 	only("Custom Time Interval", f.Schedule == logs.Interval, "seconds")
 	only("Daily and Weekly Rollover", f.Schedule == logs.Daily || f.Schedule == logs.Weekly,
 		"clock")
@@ -238,6 +240,10 @@ func readLog(p url.Values, old logs.Subscription, isNew bool) logs.Subscription 
 	sub.Alert = on("alert")
 	if sub.Type.Spec().Bounces {
 		sub.BounceBytes = int(parseNumber(cmp.Or(trimmed(p, "bouncebytes"), "0")))
+	}
+	if sub.Type.Spec().Debugs {
+		sub.DebugHost = trimmed(p, "debughost")
+		sub.DebugSessions = int(parseNumber(cmp.Or(trimmed(p, "debugsessions"), "1")))
 	}
 	sub.Schedule = logs.Schedule(p.Get("schedule"))
 	sub.IntervalSeconds, sub.Day, sub.TimeOfDay = 0, "", ""
@@ -308,6 +314,12 @@ func checkLog(sub logs.Subscription, p url.Values) (fieldErrors, error) {
 	try("maxsize", func(l *logs.Subscription) { l.MaxSize = sub.MaxSize })
 	try("maxfiles", func(l *logs.Subscription) { l.MaxFiles = sub.MaxFiles })
 	try("bouncebytes", func(l *logs.Subscription) { l.BounceBytes = sub.BounceBytes })
+	if kind.Debugs {
+		try("debughost", func(l *logs.Subscription) { l.DebugHost = sub.DebugHost })
+		try("debugsessions", func(l *logs.Subscription) {
+			l.DebugHost, l.DebugSessions = "example.com", sub.DebugSessions
+		})
+	}
 	field := map[logs.Schedule]string{logs.Interval: "seconds", logs.Daily: "clock",
 		logs.Weekly: "clock"}[sub.Schedule]
 	if sub.Method.Uploads() {
