@@ -107,6 +107,7 @@ func useEvents(t *testing.T, b *box.Box) {
 	b.Appliance().Guard.Failed(netip.MustParseAddr("10.0.201.4"))
 	mailThrough(t, b, "joe@example.com")
 	awaitAfter(t, b, cursor, "server.mail")
+	awaitAfter(t, b, cursor, "mail.out.delivered") // a stop may come before the server's reply
 }
 
 // TestRecordedEvents: what happens is told once and in order, an event comes after its cause, and

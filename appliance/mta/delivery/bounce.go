@@ -39,8 +39,9 @@ func (s *Server) bounce(
 	if profile.To != "" && to != "" {
 		to = profile.To
 	}
-	defer s.outcomes.begin(j.env.MID)()
+	end := s.outcomes.begin(j.env.MID)
 	if to == "" || !profile.Send {
+		defer end()
 		internal := s.aboutAll(*j, []int{rid})
 		result, ok := s.record(ctx, j.env.MID, queue.Bounced(rid))
 		if ok {
@@ -63,6 +64,7 @@ func (s *Server) bounce(
 		return result, err
 	})
 	if !ok {
+		end()
 		return false
 	}
 	seq := s.publish(&j.env, 0, event)
@@ -70,6 +72,7 @@ func (s *Server) bounce(
 		s.Announce(seq, &notice.env, mailevents.GeneratedBounce)
 	}
 	s.finished(seq, &j.env, result)
+	end() // before the delivery of the bounce message begins
 	if sent {
 		s.Enqueue(notice.env.MID)
 	}
