@@ -7,8 +7,10 @@ import (
 	"path/filepath"
 
 	"github.com/esasim/esasim/appliance/daemon"
+	"github.com/esasim/esasim/appliance/logs"
 	"github.com/esasim/esasim/appliance/mail"
 	"github.com/esasim/esasim/appliance/mta"
+	"github.com/esasim/esasim/appliance/mta/maillog"
 	"github.com/esasim/esasim/appliance/network"
 )
 
@@ -28,8 +30,12 @@ func ServeMailDirect(ctx context.Context, b *Box, dir, sink string) (addr string
 		}),
 		Client: client, Resolver: a.Resolver, Events: a.Events, Committed: a.Config.Committed,
 		Hostname: a.Hostname, Zone: a.Zone, Clock: a.Clock, Entropy: b.o.Entropy, Logger: a.Logger,
-		Certificates: a.Certificates,
-		OnConserving: func(string) {}, OnRateLimited: func(string) {}, OnHarvest: func(string) {},
+		Certificates: a.Certificates, TrustedRoots: a.TrustedAuthorities,
+		Recorder: maillog.NewRecorder(maillog.RecorderOptions{
+			Subscriptions: func() []logs.Subscription { return nil }, // no debug log records anything
+		}),
+		OnTLSFailed: func(string) {}, OnConserving: func(string) {},
+		OnRateLimited: func(string) {}, OnHarvest: func(string) {},
 	})
 	if err != nil {
 		return "", nil, err
