@@ -40,7 +40,7 @@ var _ = register(&shell.Command{
 const endOfPart = "*****"
 
 // A setupWizard is the dialogue of systemsetup. The draft of its environment is its own, so that
-// what was answered is forgotten if the dialogue does not reach its end.
+// the answers are forgotten if the dialogue does not reach its end.
 type setupWizard struct{ env *shell.Env }
 
 func (w *setupWizard) run(ctx context.Context) error {

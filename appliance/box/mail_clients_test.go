@@ -152,7 +152,7 @@ func TestSwaks(t *testing.T) {
 	}
 }
 
-// smtplibScript sends three messages and prints what smtplib makes of the replies. A user who has
+// smtplibScript sends three messages and prints the replies as smtplib returns them. A user who has
 // authenticated may send to anybody.
 const smtplibScript = `
 import smtplib, ssl, sys
@@ -177,9 +177,7 @@ with smtplib.SMTP(host, int(port), timeout=100) as s:
 // TestPythonSMTPLib: Python's client understands what the listener says.
 func TestPythonSMTPLib(t *testing.T) {
 	t.Parallel()
-	if _, err := exec.LookPath("python3"); err != nil {
-		t.Skip("python3 is not installed")
-	}
+	tooltest.Need(t, "python3")
 	b := startClientBox(t)
 	out := runClient(t, "python3", "-c", smtplibScript, b.door())
 	want := "['8bitmime', 'auth', 'size', 'starttls']\n{}\n" +

@@ -33,7 +33,7 @@ func startPostfix(b testing.TB, settings string) (addr, log string) {
 	postfix := tooltest.Path(b, "postfix")
 	services, err := os.ReadFile(postfixServices)
 	if err != nil {
-		b.Skip(err)
+		tooltest.SkipOrFail(b, "Postfix's table of services is not installed: %v", err)
 	}
 	dir, err := os.MkdirTemp("", "esasim-postfix") // Postfix's users cannot enter b.TempDir
 	if err != nil {

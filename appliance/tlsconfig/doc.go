@@ -29,8 +29,8 @@
 //
 // Demo is made when it is first needed, in the name of the appliance, and kept in a file outside the
 // configuration. Its key is one of an elliptic curve, because a machine makes that in microseconds,
-// while an RSA key takes most of a second. So a client needs a cipher with ECDSA; an administrator
-// who wants others makes a certificate of RSA with certconfig.
+// while an RSA key takes most of a second. So a client needs a cipher with ECDSA. For
+// clients without one, an administrator makes a certificate with an RSA key with certconfig.
 //
 // Ciphers are selected by strings in OpenSSL's form. The program has what crypto/tls has. A string
 // that adds a cipher or a group which it lacks is refused by name. The strings of new appliances

@@ -82,7 +82,7 @@ func (d *fakeDNS) Records(_ context.Context, name, _ string) ([]resolver.Record,
 // A fixture is a Server on a listener that pretends to be the appliance's 192.0.2.1:25, with clients
 // of any address.
 type fixture struct {
-	recorded bool // what is said is published
+	recorded bool // commands and replies are published
 	*Server
 	t        testing.TB
 	clock    *clock.Fake

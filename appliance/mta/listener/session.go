@@ -68,7 +68,7 @@ type session struct {
 	counted, countedTLS bool // Server.mu guards them
 
 	tls      *tls.Conn
-	recorded bool   // what is said is published
+	recorded bool   // commands and replies are published, for a debug log
 	user     string // authenticated
 	helo     string
 	extended bool // EHLO, not HELO
