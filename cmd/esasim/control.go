@@ -6,12 +6,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/netip"
 	"os"
 	"path/filepath"
 	"time"
 
+	"github.com/esasim/esasim/appliance/bench"
 	"github.com/esasim/esasim/appliance/box"
 	"github.com/esasim/esasim/appliance/control"
 )
@@ -22,31 +24,66 @@ const socketName = "ctl.sock"
 // controlStopTimeout bounds how long the end of the program waits for control requests.
 const controlStopTimeout = time.Second
 
-// A controlServer answers esasim ctl and esasim health.
+// A controlServer answers esasim ctl and esasim health, and serves the test bench.
 type controlServer struct {
 	server    *control.Server
-	socket    string // "" if there is none
-	address   string // "" without --ctl
-	socketErr error  // why there is no socket; nil if there is one
+	socket    string        // "" if there is none
+	address   string        // "" without --ctl
+	socketErr error         // why there is no socket; nil if there is one
+	bench     *bench.Server // nil without --bench
 }
 
-// listenControl listens at the address of --ctl. Without that flag it returns nil.
-func (s *serve) listenControl() (net.Listener, error) {
-	if !s.Ctl.IsValid() {
-		return nil, nil
-	}
-	l, err := control.ListenTCP(s.Ctl.AddrPort)
-	if err != nil {
-		return nil, fmt.Errorf(
-			"%w: choose another address with --ctl, such as 127.0.0.1:0 for a free port", err)
-	}
-	return l, nil
+// An ownListeners holds the listeners of the simulator's own side. Those without a flag are nil.
+type ownListeners struct {
+	ctl, bench net.Listener
+	token      string // of the bench
 }
 
-// openControl answers at a listener, which may be nil, and at a socket in the data directory. A
-// socket that cannot be opened is no reason not to start: the announcement says so, and the
-// appliance itself does not need it.
-func openControl(b *box.Box, data *dataDir, tcp net.Listener) *controlServer {
+// close closes the listeners, for a start that has failed.
+func (o ownListeners) close() {
+	for _, l := range []net.Listener{o.ctl, o.bench} {
+		if l != nil {
+			l.Close()
+		}
+	}
+}
+
+// listenOwn listens at the addresses of --ctl and --bench. If it fails, it leaves nothing open.
+func (s *serve) listenOwn() (own ownListeners, err error) {
+	defer func() {
+		if err != nil {
+			own.close()
+		}
+	}()
+	if s.BenchToken != "" && !s.Bench.IsValid() {
+		return own, errors.New("--bench-token needs --bench, such as --bench 127.0.0.1:8090")
+	}
+	if s.Ctl.IsValid() {
+		if own.ctl, err = control.ListenTCP(s.Ctl.AddrPort); err != nil {
+			return own, fmt.Errorf(
+				"%w: choose another address with --ctl, such as 127.0.0.1:0 for a free port", err)
+		}
+	}
+	if !s.Bench.IsValid() {
+		return own, nil
+	}
+	own.token = bench.NewToken()
+	if s.BenchToken != "" {
+		if own.token, err = bench.ReadToken(s.BenchToken); err != nil {
+			return own, err
+		}
+	}
+	if own.bench, err = bench.Listen(s.Bench.AddrPort, s.BenchToken != ""); err != nil {
+		return own, fmt.Errorf(
+			"%w: choose another address with --bench, such as 127.0.0.1:0 for a free port", err)
+	}
+	return own, nil
+}
+
+// openControl answers at the listeners, and at a socket in the data directory. A socket that cannot
+// be opened is no reason not to start: the announcement says so, and the appliance itself does not
+// need it.
+func openControl(b *box.Box, data *dataDir, own ownListeners, log *slog.Logger) *controlServer {
 	c := &controlServer{server: control.New(b)}
 	path := filepath.Join(data.path, socketName)
 	l, err := control.ListenUnix(path)
@@ -54,24 +91,40 @@ func openControl(b *box.Box, data *dataDir, tcp net.Listener) *controlServer {
 		c.socket = path
 		c.server.Serve(l)
 	}
-	if tcp != nil {
-		c.address = tcp.Addr().String()
-		c.server.Serve(tcp)
+	if own.ctl != nil {
+		c.address = own.ctl.Addr().String()
+		c.server.Serve(own.ctl)
+	}
+	if own.bench != nil {
+		c.bench = bench.New(bench.Options{Box: b, Token: own.token, Addr: own.bench.Addr(), Logger: log})
+		c.bench.Serve(own.bench)
 	}
 	return c
+}
+
+// benchURL returns the address of the test bench with its token, "" without --bench.
+func (c *controlServer) benchURL() string {
+	if c.bench == nil {
+		return ""
+	}
+	return c.bench.URL()
 }
 
 // stop waits for requests that are being answered, for a bounded time.
 func (c *controlServer) stop() error {
 	ctx, cancel := context.WithTimeout(context.Background(), controlStopTimeout)
 	defer cancel()
-	if err := c.server.Stop(ctx); err != nil && !errors.Is(err, context.DeadlineExceeded) {
+	err := c.server.Stop(ctx)
+	if c.bench != nil {
+		err = errors.Join(err, c.bench.Stop(ctx))
+	}
+	if err != nil && !errors.Is(err, context.DeadlineExceeded) {
 		return err
 	}
 	return nil
 }
 
-// announce prints command lines that reach the server.
+// announce prints command lines that reach the server, and the address of the test bench.
 func (c *controlServer) announce(w io.Writer) {
 	if c.socket != "" {
 		fmt.Fprintf(w, "  %-5s %s\n", "ctl", "esasim ctl --socket "+c.socket+" fault list")
@@ -80,6 +133,9 @@ func (c *controlServer) announce(w io.Writer) {
 	}
 	if c.address != "" {
 		fmt.Fprintf(w, "  %-5s %s\n", "ctl", "esasim ctl --addr "+c.address+" fault list")
+	}
+	if c.bench != nil {
+		fmt.Fprintf(w, "  %-5s %s\n", "bench", c.bench.URL())
 	}
 }
 

@@ -26,7 +26,7 @@ const layers = `
 	shell/shelltest
 	commands
 	appliance/box
-	appliance/control
+	appliance/control appliance/bench
 	appliance/appliancetest cmd/esasim
 `
 

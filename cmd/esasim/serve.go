@@ -48,6 +48,8 @@ type serve struct {
 	FTPPassive *portRange `name:"ftp-passive" placeholder:"LO-HI" help:"Ports for passive FTP data connections (default: any free ports)."`
 	FTPPublic  ipv4       `name:"ftp-public" placeholder:"ADDR" help:"IPv4 address that passive FTP replies name (default: the one that the client has connected to)."`
 	Ctl        address    `placeholder:"ADDR" help:"Answer esasim ctl at this address of the loopback interface, too, besides the socket in the data directory."`
+	Bench      address    `placeholder:"ADDR" help:"Serve the test bench at this address, such as 127.0.0.1:8090: a page that shows the simulated network and breaks it. It is printed with a token, without which nobody can use it."`
+	BenchToken string     `name:"bench-token" predictor:"file" placeholder:"FILE" help:"The token of the test bench, of at least 16 characters; a file that does not exist is made. With it --bench may be an address to which other machines can connect."`
 	ClockRate  clockRate  `name:"clock-rate" placeholder:"N" help:"Run the appliance's clock N times as fast, up to 3600: with 1440 a day takes a minute. Packets, faults and time-outs of clients keep real time."`
 	Record     string     `predictor:"file" placeholder:"FILE" help:"Write all that happens to FILE, as JSON, an event a line. The file is replaced."`
 	Ready      string     `predictor:"file" placeholder:"FILE" help:"Write all addresses to FILE, as JSON, once every listener answers."`
@@ -87,17 +89,15 @@ func (s *serve) Run(t stdio) (err error) {
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
 	defer signal.Stop(signals)
-	ctlListener, ctlErr := s.listenControl()
+	own, ownErr := s.listenOwn()
 	if err := b.Start(context.Background()); err != nil {
-		if ctlListener != nil {
-			ctlListener.Close()
-		}
-		return errors.Join(s.explainListen(err, topo), ctlErr) // all ports that are taken at once
+		own.close()
+		return errors.Join(s.explainListen(err, topo), ownErr) // all ports that are taken at once
 	}
-	if ctlErr != nil {
-		return errors.Join(ctlErr, stopBox(b))
+	if ownErr != nil {
+		return errors.Join(ownErr, stopBox(b))
 	}
-	ctl := openControl(b, data, ctlListener)
+	ctl := openControl(b, data, own, log)
 	if err := s.announce(t.out, b, data, ctl); err != nil {
 		return errors.Join(err, ctl.stop(), stopBox(b))
 	}
@@ -330,6 +330,7 @@ type ready struct {
 	Addresses map[string]string `json:"addresses"`        // by name of the door
 	Socket    string            `json:"socket,omitempty"` // the control socket
 	Ctl       string            `json:"ctl,omitempty"`    // the address of --ctl
+	Bench     string            `json:"bench,omitempty"`  // the address of the test bench, with its token
 }
 
 // announce prints how to log in, and writes the file that --ready names.
@@ -344,6 +345,7 @@ func (s *serve) announce(w io.Writer, b *box.Box, data *dataDir, ctl *controlSer
 		Addresses: map[string]string{},
 		Socket:    ctl.socket,
 		Ctl:       ctl.address,
+		Bench:     ctl.benchURL(),
 	}
 	for name, addr := range b.DoorAddrs() {
 		r.Addresses[name] = addr.String()

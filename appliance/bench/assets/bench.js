@@ -1,0 +1,74 @@
+"use strict";
+// Pages work without this script, except for what is live.
+
+const announce = text => { document.getElementById("announce").textContent = text; };
+
+// keepFocus exchanges the content of a place. The focus stays on the link or field with the same
+// address or name.
+const replace = (place, html) => {
+  const focused = place.contains(document.activeElement) ? document.activeElement : null;
+  const key = e => e.getAttribute("href") || e.name || e.id || e.getAttribute("role");
+  const scroll = place.querySelector(".scroll");
+  const at = scroll && [scroll.scrollLeft, scroll.scrollTop];
+  place.innerHTML = html;
+  if (at) [place.querySelector(".scroll").scrollLeft, place.querySelector(".scroll").scrollTop] = at;
+  if (!focused) return;
+  const again = [...place.querySelectorAll("a, input, select, button, [tabindex]")]
+    .find(e => key(e) === key(focused));
+  again?.focus({ preventScroll: true });
+};
+
+// The panel of a place takes the focus when the page leads to it.
+if (location.hash === "#panel") document.getElementById("panel")?.focus({ preventScroll: true });
+
+// live opens a stream of server-sent events while the page is visible. handlers has a function for
+// each kind of event.
+const live = (address, handlers) => {
+  let source;
+  const open = () => {
+    source = new EventSource(typeof address === "function" ? address() : address);
+    for (const [kind, handle] of Object.entries(handlers)) {
+      source.addEventListener(kind, e => handle(e.data, e));
+    }
+    source.addEventListener("failed", e => {
+      source.close();
+      announce(e.data);
+    });
+  };
+  const close = () => source?.close();
+  document.addEventListener("visibilitychange", () => {
+    close();
+    if (!document.hidden) open();
+  });
+  open();
+  return { close, reopen: () => { close(); open(); } };
+};
+
+// The picture of the network follows traffic, faults and servers.
+for (const place of document.querySelectorAll("[data-follow=network]")) {
+  let last = {};
+  const show = counts => {
+    for (const text of place.querySelectorAll("[data-counts]")) {
+      const c = counts[text.dataset.counts];
+      text.textContent = c ? `↑${c.sent} ↓${c.received}` : "";
+    }
+    for (const link of place.querySelectorAll("[data-link]")) {
+      const now = counts[link.dataset.link], was = last[link.dataset.link];
+      const busy = now && was && (now.sent !== was.sent || now.received !== was.received);
+      link.classList.toggle("busy", Boolean(busy));
+    }
+  };
+  live(place.dataset.live, {
+    picture: html => replace(place, html),
+    panel: html => {
+      const panel = document.getElementById("panel-faults");
+      if (panel) replace(panel, html);
+    },
+    counts: data => {
+      const { counts } = JSON.parse(data);
+      show(counts);
+      last = counts;
+      document.documentElement.dataset.live = "1";
+    },
+  });
+}

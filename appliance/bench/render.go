@@ -1,0 +1,160 @@
+package bench
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"embed"
+	"encoding/hex"
+	"fmt"
+	"html/template"
+	"io/fs"
+	"mime"
+	"net/http"
+	"path"
+	"strings"
+	"sync"
+)
+
+//go:embed templates/*.html
+var templateFiles embed.FS
+
+//go:embed assets
+var assetFiles embed.FS
+
+// templates holds one set of templates for each file except the layout.
+var templates = sync.OnceValue(func() map[string]*template.Template {
+	sets := map[string]*template.Template{}
+	names, err := fs.Glob(templateFiles, "templates/*.html")
+	if err != nil {
+		panic(err) // the pattern is invalid
+	}
+	for _, n := range names {
+		name := path.Base(n)
+		sets[name] = template.Must(template.New(name).ParseFS(templateFiles, "templates/layout.html", n))
+	}
+	return sets
+})
+
+// An asset is an embedded file. Its name in pages has a digest of its content, so that browsers may
+// keep it for ever.
+type asset struct {
+	data []byte
+	kind string
+}
+
+var assets = sync.OnceValues(func() (byName map[string]asset, paths map[string]string) {
+	byName, paths = map[string]asset{}, map[string]string{}
+	entries, err := assetFiles.ReadDir("assets")
+	if err != nil {
+		panic(err) // it is embedded
+	}
+	for _, e := range entries {
+		data, err := assetFiles.ReadFile("assets/" + e.Name())
+		if err != nil {
+			panic(err)
+		}
+		sum := sha256.Sum256(data)
+		stem, ext, _ := strings.Cut(e.Name(), ".")
+		name := stem + "-" + hex.EncodeToString(sum[:6]) + "." + ext
+		byName[name] = asset{data, mime.TypeByExtension("." + ext)}
+		paths[stem+"_"+ext] = "/assets/" + name
+	}
+	return byName, paths
+})
+
+func serveAsset(w http.ResponseWriter, r *http.Request) {
+	byName, _ := assets()
+	a, ok := byName[r.PathValue("name")]
+	if !ok {
+		http.NotFound(w, r)
+		return
+	}
+	w.Header().Set("Content-Type", a.kind)
+	w.Header().Set("Cache-Control", "public, max-age=31536000, immutable")
+	_, _ = w.Write(a.data) // an error means that the client has gone
+}
+
+// A page is what a handler gives to its template.
+type page struct {
+	Title string
+	Wide  bool // uses the whole width of the window
+	Data  any
+}
+
+// A menuItem is a page in the menu.
+type menuItem struct{ Path, Text string }
+
+func menu() []menuItem {
+	return []menuItem{
+		{"/", "Network"},
+	}
+}
+
+// layoutData is what the layout shows around a page.
+type layoutData struct {
+	page
+	Hostname, Topology string
+	Here               string
+	Menu               []menuItem
+	Assets             map[string]string
+	Form               string // the value that every form has to contain
+	Notice             string
+}
+
+// render answers with a page.
+func (s *Server) render(v *visit, status int, name string, p page) error {
+	_, paths := assets()
+	data := layoutData{
+		page: p, Here: sectionOf(v.URL.Path), Menu: menu(), Assets: paths, Form: s.access.form,
+		Hostname: s.box.Appliance().Hostname(), Topology: s.box.World().Topology().File,
+	}
+	return answerHTML(v.w, status, name, "layout", data)
+}
+
+// show is render with status 200.
+func (s *Server) show(v *visit, name string, p page) error {
+	return s.render(v, http.StatusOK, name, p)
+}
+
+// sectionOf returns the path of the menu's item that a page belongs to.
+func sectionOf(path string) string {
+	section := ""
+	for _, m := range menu() {
+		if path == m.Path || m.Path != "/" && strings.HasPrefix(path, m.Path+"/") {
+			section = m.Path
+		}
+	}
+	return section
+}
+
+// execute returns a part of a page.
+func execute(name, define string, data any) ([]byte, error) {
+	var b bytes.Buffer
+	if err := templates()[name].ExecuteTemplate(&b, define, data); err != nil {
+		return nil, fmt.Errorf("template %s: %w", name, err)
+	}
+	return bytes.ToValidUTF8(b.Bytes(), []byte("\uFFFD")), nil
+}
+
+func answerHTML(w http.ResponseWriter, status int, name, define string, data any) error {
+	text, err := execute(name, define, data)
+	if err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	w.WriteHeader(status)
+	_, _ = w.Write(text) // an error means that the client has gone
+	return nil
+}
+
+// showLogin answers a client that may not use the page.
+func showLogin(w http.ResponseWriter, status int, title, text string) {
+	_, paths := assets()
+	data := struct {
+		Title, Text string
+		Assets      map[string]string
+	}{title, text, paths}
+	if answerHTML(w, status, "login.html", "login", data) != nil {
+		http.Error(w, title, status)
+	}
+}
