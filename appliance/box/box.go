@@ -14,6 +14,7 @@ import (
 	"github.com/esasim/esasim/appliance/clock"
 	"github.com/esasim/esasim/appliance/events"
 	"github.com/esasim/esasim/appliance/network/netsim"
+	"github.com/esasim/esasim/appliance/packets"
 	"github.com/esasim/esasim/appliance/traffic"
 	"github.com/esasim/esasim/shell"
 )
@@ -24,6 +25,7 @@ type Box struct {
 	faults    *netsim.Faults
 	traffic   *traffic.Generator
 	stream    *events.Stream
+	cables    *packets.Cables
 	done      chan struct{}
 	closeDone sync.Once
 
@@ -73,6 +75,7 @@ func New(o Options) (*Box, error) {
 	b.stream = events.NewStream(b.o.Clock)
 	b.stream.Keep(o.KeepEvents)
 	b.faults.PublishTo(b.stream)
+	b.cables = packets.New(packets.Options{})
 	b.stopCtx, b.cancelStop = context.WithCancel(context.Background())
 	b.resetCtx, b.endResetCtx = context.WithCancel(context.Background())
 	return b, nil
@@ -128,7 +131,10 @@ func (b *Box) stop(ctx context.Context) error {
 // setStopped closes Done, once. It is called with power held.
 func (b *Box) setStopped() {
 	b.stopped = true
-	b.closeDone.Do(func() { close(b.done) })
+	b.closeDone.Do(func() {
+		b.cables.Close()
+		close(b.done)
+	})
 }
 
 // Done returns a channel that is closed when the box has stopped, by Stop or because an
@@ -279,6 +285,7 @@ func (b *Box) bootBehind(
 	if err != nil {
 		return nil, err
 	}
+	b.cables.Attach(s.world)
 	if err := s.start(ctx); err != nil {
 		return nil, fmt.Errorf("start: %w", err)
 	}

@@ -20,7 +20,7 @@ const layers = `
 	appliance/metrics appliance/daemon appliance/network/netsim/vnet appliance/network/netsim/wan appliance/capture appliance/logs
 	appliance/mta/maillog appliance/mta/listener appliance/mta/pipeline appliance/network/netsim/peers appliance/network/netsim/door appliance/mail
 	appliance/mta/delivery appliance/network/netsim appliance/alert
-	appliance/mta appliance/traffic
+	appliance/mta appliance/traffic appliance/packets
 	appliance
 	shell transfer appliance/web
 	shell/shelltest

@@ -110,7 +110,7 @@ func (s *stacks) buildWAN(site, exit *ether.Segment) {
 	for _, seg := range t.Segments() {
 		if len(seg.Routers) > 0 {
 			o.Gateways = append(o.Gateways, wan.Gateway{
-				Name: "wan/" + seg.Name, Segment: s.segment(&seg), MAC: ether.MAC(seg.RouterMAC),
+				Name: gatewayName(&seg), Segment: s.segment(&seg), MAC: ether.MAC(seg.RouterMAC),
 				MTU: seg.Interface.MTU, Addrs: seg.Routers,
 			})
 		}

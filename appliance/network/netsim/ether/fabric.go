@@ -250,6 +250,17 @@ func (e event) discard() {
 	}
 }
 
+// OpenTap announces an observer that is no tap of a port. Until closeTap is called, its time stamps
+// (see Timestamp) and those of taps have one order.
+func (f *Fabric) OpenTap() (closeTap func()) {
+	f.tapOpened()
+	return func() { f.openTaps.Add(-1) }
+}
+
+// Timestamp returns the time stamp of a frame that is shown to an observer now. It must be called on
+// the pump.
+func (f *Fabric) Timestamp() time.Time { return f.timestamp() }
+
 // tapOpened counts a new tap. If it is the only one, time stamps start again from the
 // wall clock, even if that has been set back.
 func (f *Fabric) tapOpened() {

@@ -62,6 +62,16 @@
 // Connections are remembered under a key that is the same in both directions. Each fault remembers
 // at most 4096 connections, then the oldest is forgotten.
 //
+// # Observers
+//
+// An observer (WAN.Observe) stands between the gateway and the next router of a path. A packet from
+// the appliance is shown there if it has passed the faults of the gateways, with its delay; faults
+// of the path, and its loss, apply later. A packet to the appliance is shown if the faults and the
+// loss of its path have let it pass, before the gateway's faults. Answers of routers are shown too.
+// Two properties of a path are evaluated for its whole length at once, so an observer does not see
+// them: the jitter of packets to the appliance, and fragments, which the end of the path makes. An
+// observed path takes no trains.
+//
 // # Concurrency
 //
 // Packets are handled on the fabric's pump, one after another: neighbors, flows and lanes

@@ -68,7 +68,10 @@ type routerEnds struct {
 
 // source returns the path of the router's answers to the packet's source.
 func (s routerEnds) source() replyPath {
-	c := replyPath{gateway: s.in, from: s.in.addr(s.v6), ttl: ourTTL, delay: s.faultDelay}
+	c := replyPath{
+		gateway: s.in, from: s.in.addr(s.v6), ttl: ourTTL, delay: s.faultDelay,
+		crossings: s.crossingsToSource(s.router),
+	}
 	if s.router < len(s.steps) {
 		x := &s.steps[s.router]
 		c.ttl -= uint8(s.router)
@@ -85,7 +88,8 @@ func (s routerEnds) source() replyPath {
 func (s routerEnds) destination() replyPath {
 	return replyPath{
 		gateway: s.to, ttl: ourTTL - uint8(len(s.steps)-1-s.router),
-		delay: s.pathDelay + s.faultDelay + s.maxJitter(),
+		delay:     s.pathDelay + s.faultDelay + s.maxJitter(),
+		crossings: s.crossingsToDestination(s.router),
 	}
 }
 

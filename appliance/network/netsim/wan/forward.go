@@ -11,7 +11,8 @@ import (
 // gateway itself and sends others on.
 func (w *WAN) forward(g *gateway, p *packet) {
 	if w.isGateway(g, p.dst) {
-		w.answerAsRouter(p, replyPath{gateway: g, from: p.dst, ttl: ourTTL})
+		crossings := w.showToGateway(g, p)
+		w.answerAsRouter(p, replyPath{gateway: g, from: p.dst, ttl: ourTTL, crossings: crossings})
 		return
 	}
 	tr := w.planTransit(g, p)
@@ -34,7 +35,7 @@ func (g *gateway) forwardTrain(t *ether.Train) bool {
 	tr := w.planTransit(g, &p)
 	defer func() { w.steps = tr.steps[:0] }()
 	if !tr.isSteady() || !w.faults.Load().ignoresTrain(&tr, w.isAppliance(p.frame)) ||
-		t.MaxPacketLen() > tr.mtu() {
+		t.MaxPacketLen() > tr.mtu() || tr.isObserved() {
 		return false
 	}
 	mac, ok := tr.to.neighborMAC(p.dst)
@@ -64,6 +65,12 @@ func (w *WAN) walk(tr *transit) {
 	}
 	for i := range tr.steps {
 		s := &tr.steps[i]
+		if s.gateway {
+			if w.pathLoses(tr.backPath) {
+				return
+			}
+			w.showTransit(tr, tr.backPath, false)
+		}
 		if s.hop != nil && w.randomLoss(s.hop.Loss) {
 			return
 		}
@@ -71,11 +78,14 @@ func (w *WAN) walk(tr *transit) {
 			w.answerTTLExpired(tr, i)
 			return
 		}
-		if s.gateway && !w.applyFaults(faults.gateways, tr, i) {
-			return
+		if s.gateway {
+			if !w.applyFaults(faults.gateways, tr, i) {
+				return
+			}
+			w.showTransit(tr, tr.outPath, true)
 		}
 	}
-	if w.pathLoses(tr.outPath) || w.pathLoses(tr.backPath) ||
+	if w.pathLoses(tr.outPath) ||
 		!tr.toRouter && !w.applyFaults(faults.ofPath(tr.outPath), tr, len(tr.steps)-1) {
 		return
 	}
@@ -84,6 +94,7 @@ func (w *WAN) walk(tr *transit) {
 		w.answerAsRouter(tr.packet, replyPath{
 			gateway: tr.in, from: tr.dst,
 			ttl: ourTTL - uint8(len(tr.steps)), delay: 2*tr.pathDelay + tr.faultDelay,
+			crossings: tr.crossingsToSource(len(tr.steps)),
 		})
 	case tr.to == nil:
 		w.answerPathEnd(tr)
@@ -109,7 +120,10 @@ func (w *WAN) answerTTLExpired(tr *transit, i int) {
 			return // the answer passes the same routers
 		}
 	}
-	reply := replyPath{gateway: tr.in, from: s.addr, ttl: ourTTL - uint8(i), delay: delay}
+	reply := replyPath{
+		gateway: tr.in, from: s.addr, ttl: ourTTL - uint8(i), delay: delay,
+		crossings: tr.crossingsToSource(i),
+	}
 	w.sendICMPError(tr.packet, timeExceeded, reply)
 }
 

@@ -58,6 +58,16 @@ func newGateway(w *WAN, c Gateway, site bool) *gateway {
 	return g
 }
 
+// GatewayPort returns the port of the gateway with a name, nil if there is none.
+func (w *WAN) GatewayPort(name string) *ether.Port {
+	for _, g := range w.gateways {
+		if g.port.Name() == name {
+			return g.port
+		}
+	}
+	return nil
+}
+
 // LinkLocalAddr returns the link-local IPv6 address that a machine derives from its MAC (RFC
 // 4291, appendix A).
 func LinkLocalAddr(m ether.MAC) netip.Addr {

@@ -3,11 +3,16 @@ package wan
 import (
 	"net/netip"
 	"time"
+
+	"github.com/esasim/esasim/appliance/clock"
 )
 
 // A lane keeps the packets of one direction of a path in order in spite of jitter: when a
 // delay ends, the packet that has waited longest is sent.
-type lane struct{ queue []queuedPacket }
+type lane struct {
+	queue []queuedPacket
+	shown clock.Mark // when the last packet is shown to observers
+}
 
 // A queuedPacket is a packet that waits in a lane.
 type queuedPacket struct {

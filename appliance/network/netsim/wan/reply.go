@@ -31,6 +31,8 @@ type replyPath struct {
 	from    netip.Addr    // source address of the answer
 	ttl     uint8         // of the answer when it arrives
 	delay   time.Duration // until the answer is transmitted
+	// crossings are the observed places that the answer passes.
+	crossings []crossing
 
 	// Between neighbors, instead of gateway.
 	port   *ether.Port // at which the answer arrives
@@ -47,6 +49,7 @@ func (r *replyPath) send(to netip.Addr, frame []byte) {
 		r.port.InjectAfter(r.delay, r.sender, frame)
 		return
 	}
+	r.gateway.wan.showAnswer(r.crossings, r.delay, frame)
 	r.gateway.send(to, frame, r.delay, replyPath{})
 }
 

@@ -170,11 +170,13 @@ func (tr *transit) lastRouterReply() replyPath {
 	if i < 0 || !tr.steps[i].addr.IsValid() || tr.steps[i].hop != nil && tr.steps[i].hop.Silent {
 		return replyPath{
 			gateway: tr.in, from: tr.in.addr(tr.v6), ttl: ourTTL, delay: tr.faultDelay,
+			crossings: tr.crossingsToSource(tr.gatewayStep),
 		}
 	}
 	s := &tr.steps[i]
 	return replyPath{
 		gateway: tr.in, from: s.addr, ttl: ourTTL - uint8(i), delay: 2*s.arrival + tr.faultDelay,
+		crossings: tr.crossingsToSource(i),
 	}
 }
 

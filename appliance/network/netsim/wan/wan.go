@@ -90,11 +90,12 @@ type WAN struct {
 	gateways     []*gateway
 	sites        []*gateway
 
-	mu    sync.Mutex // held while a table is replaced
+	mu    sync.Mutex // held while a table or the observers are replaced
 	table atomic.Pointer[table]
 
 	applianceMACs []ether.MAC
 	faults        atomic.Pointer[faultSet]
+	observers     atomic.Pointer[observers] // nil if there are none
 
 	// Used by the pump only.
 	steps    []step // memory for the steps of the next transit

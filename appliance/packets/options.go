@@ -1,0 +1,4 @@
+package packets
+
+// Options are what Cables use.
+type Options struct{}
