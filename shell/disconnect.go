@@ -1,6 +1,7 @@
 package shell
 
 import (
+	"context"
 	"io"
 	"reflect"
 	"sync"
@@ -46,13 +47,13 @@ func (c *connection) disconnect() {
 	if !ok {
 		return
 	}
-	// While mu is held and writeError is set, the library writes nothing. Whoever holds mu now
-	// writes to the connection that is being closed.
+	// While mu is held, the library writes nothing. Who holds it for long writes to a client that
+	// takes nothing.
 	mu := (*sync.Mutex)(handshake.FieldByName("mu").Addr().UnsafePointer())
-	if !mu.TryLock() {
+	if !lockWithin(mu, disconnectTimeout) {
 		return
 	}
-	err, _ := readError(handshake.FieldByName("writeError"))
+	err := connectionError(handshake)
 	text := failureText(err, conn.ClientVersion())
 	if text != "" {
 		c.Conn.SetWriteDeadline(clock.System().Now().Add(disconnectTimeout))
@@ -60,6 +61,7 @@ func (c *connection) disconnect() {
 	}
 	mu.Unlock()
 	if text != "" && err == nil {
+		c.out.finish()
 		c.awaitEnd()
 	}
 }
@@ -94,6 +96,41 @@ func transports(conn *gossh.ServerConn) (handshake reflect.Value, transport unsa
 		return v, nil, false
 	}
 	return handshake, v.UnsafePointer(), true
+}
+
+// lockWithin locks mu if that succeeds within d, and reports whether it has.
+func lockWithin(mu *sync.Mutex, d time.Duration) bool {
+	ctx, cancel := context.WithTimeout(context.Background(), d)
+	defer cancel()
+	for !mu.TryLock() {
+		if clock.System().Sleep(ctx, time.Millisecond) != nil {
+			return false
+		}
+	}
+	return true
+}
+
+// connectionError returns the error that has ended a *handshakeTransport, nil if none has. It is
+// called with the transport's mutex held.
+//
+// The library's reader notes its error in readError, closes incoming, and notes the error in
+// writeError, in this order. Whoever finds incoming closed may therefore read readError, and closes
+// the connection perhaps before writeError is set.
+func connectionError(handshake reflect.Value) error {
+	if err, ok := readError(handshake.FieldByName("writeError")); err != nil || !ok {
+		return err
+	}
+	incoming := handshake.FieldByName("incoming")
+	if incoming.Kind() != reflect.Chan {
+		return nil
+	}
+	incoming = reflect.NewAt(incoming.Type(), incoming.Addr().UnsafePointer()).Elem()
+	// A packet that is received here is lost, as are all others on a connection that is closed.
+	if packet, received := incoming.TryRecv(); received || !packet.IsValid() {
+		return nil // incoming is open
+	}
+	err, _ := readError(handshake.FieldByName("readError"))
+	return err
 }
 
 // readError returns the value of an addressable field of type error that is not exported.
