@@ -59,7 +59,12 @@ var _ = register(&shell.Command{
 })
 
 func printAliases(env *shell.Env) error {
-	env.Printf("%s", listener.Aliases.Get(env.Draft).Text())
+	table := listener.Aliases.Get(env.Draft)
+	if table.Count() == 0 {
+		env.Printf("There are no aliases.\n")
+		return nil
+	}
+	env.Printf("%s", table.Text())
 	return nil
 }
 

@@ -78,7 +78,10 @@ func splitTarget(s string) (host string, port uint16, err error) {
 			return "", 0, bad
 		}
 		n, err := strconv.ParseUint(text, 10, 16)
-		if err != nil || n == 0 {
+		if errors.Is(err, strconv.ErrRange) || err == nil && n == 0 {
+			return "", 0, refusal.New("The port must be a number from 1 to 65535.")
+		}
+		if err != nil {
 			return "", 0, bad
 		}
 		port, number = uint16(n), ""

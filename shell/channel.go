@@ -28,6 +28,8 @@ type Channel interface {
 	// Check returns the reason if the account no longer permits the conversation, which then
 	// must do nothing more. The server tells the client the reason and closes the channel.
 	Check() error
+	// Authority returns the Authority of the conversation. If it is revoked, Check returns why.
+	Authority() *users.Authority
 	// Exit sends the exit status and closes the channel. If it is not called, the status is 0.
 	Exit(status int) error
 }
@@ -47,6 +49,8 @@ func (c *channel) Stderr() io.Writer      { return c.Channel.Stderr() }
 func (c *channel) Account() users.Account { account, _ := c.authority.Check(); return account }
 func (c *channel) RemoteAddr() netip.Addr { return c.clientAddr }
 func (c *channel) Check() error           { return c.authority.Err() }
+
+func (c *channel) Authority() *users.Authority { return c.authority }
 
 func (c *channel) Exit(status int) error {
 	if c.exited.Swap(true) {
@@ -349,6 +353,7 @@ func (h *channelHandler) beginShell(
 	ctx = s.authorize(ctx, h.authority, end)
 	previous, known := h.Appliance.Logins.PreviousLogin(h.ch.account.Name)
 	s.login = h.Appliance.Logins.Open(h.ch.account, h.ch.clientAddr, "cli")
+	s.login.EndBy(s.authority)
 	h.startReading(s)
 	last := ""
 	if known {
@@ -378,6 +383,7 @@ func (h *channelHandler) exec(ctx context.Context, s *session, line string) (exi
 	ctx = s.authorize(ctx, h.authority, end)
 	defer s.authority.Close()
 	s.login = h.Appliance.Logins.Open(h.ch.account, h.ch.clientAddr, "cli")
+	s.login.EndBy(s.authority)
 	defer s.login.Close()
 	h.startReading(s)
 	defer s.in.close()

@@ -126,6 +126,7 @@ func (c *Console) serveSession(ctx context.Context, base *session, account users
 	s.idleTimeout = cmp.Or(c.IdleTimeout, access.CLIIdle())
 	s.dialogue = s.newDialogue()
 	s.login = c.Appliance.Logins.Open(account, netip.Addr{}, "cli")
+	s.login.EndBy(s.authority)
 	defer s.login.Close()
 	defer c.log(fmt.Sprintf("User %s logged out of the console", account.Name))
 	if t, ok := s.prompter.(*terminal); ok {

@@ -14,6 +14,7 @@ import (
 // subsystem. The caller closes the login.
 func logIn(a *appliance.Appliance, ch shell.Channel, what, line string) *users.Login {
 	l := a.Logins.Open(ch.Account(), ch.RemoteAddr(), what)
+	l.EndBy(ch.Authority())
 	a.Log(appliance.CLILog, appliance.Information,
 		fmt.Sprintf("PID %d: User %s entered %s; prompt was ''",
 			l.ID(), ch.Account().Name, shell.QuoteForLog(line)))
@@ -30,12 +31,14 @@ func transferLog(a *appliance.Appliance, ch shell.Channel, protocol string,
 	}
 }
 
-// ftpLogIn records a login over FTP, and returns a function that records the logout.
-func ftpLogIn(a *appliance.Appliance, account users.Account, from netip.Addr) func() {
-	l := a.Logins.Open(account, from, "ftp")
+// ftpLogIn records a login over FTP, and returns it and a function that records the logout.
+func ftpLogIn(
+	a *appliance.Appliance, account users.Account, from netip.Addr,
+) (l *users.Login, logout func()) {
+	l = a.Logins.Open(account, from, "ftp")
 	a.Log(appliance.AuthenticationLog, appliance.Information,
 		shell.LoginMessage(account, fmt.Sprintf("from %v", from), "using an FTP connection"))
-	return func() {
+	return l, func() {
 		l.Close()
 		a.Log(appliance.AuthenticationLog, appliance.Information,
 			fmt.Sprintf("User %s logged out of FTP session %v", account.Name, from))

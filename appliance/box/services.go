@@ -124,7 +124,7 @@ func verifyFTP(
 			return account, nil // the session has not begun
 		}),
 		Begin: func(end func(text string)) func() {
-			logout := ftpLogIn(a, account, from)
+			login, logout := ftpLogIn(a, account, from)
 			authority.Store(a.Users.Authorize(account, nil, users.AuthorityOptions{
 				Permits: mayTransfer,
 				OnChange: func(_ users.Account, err error) {
@@ -136,6 +136,7 @@ func verifyFTP(
 					}
 				},
 			}))
+			login.EndBy(authority.Load())
 			return func() {
 				authority.Load().Close()
 				logout()

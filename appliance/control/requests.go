@@ -157,39 +157,12 @@ func parseTime(text string, zone *time.Location) (time.Time, error) {
 }
 
 // A GuardAddress is a client address whose failed logins have an effect.
-type GuardAddress struct {
-	Address  string `json:"address"`  // in the appliance's network; for IPv6 the /64
-	Failures int    `json:"failures"` // the recent ones
-	// Blocked reports whether logins from this address are refused and its connections closed.
-	Blocked bool `json:"blocked"`
-	// Trusted reports whether a login from this address has succeeded before. Such an address is
-	// slowed down but not blocked.
-	Trusted bool            `json:"trusted"`
-	Left    netsim.Duration `json:"left"` // until the failures are forgotten
-}
+type GuardAddress = box.FailingAddress
 
-func (s *Server) listGuard(r *http.Request) (any, error) {
-	if err := s.box.WaitSettled(r.Context()); err != nil {
-		return nil, err
-	}
-	list := []GuardAddress{}
-	for _, a := range s.box.Appliance().Guard.Failing() {
-		address := a.Address.String()
-		if a.Address.IsSingleIP() {
-			address = a.Address.Addr().String()
-		}
-		list = append(list, GuardAddress{
-			address, a.Failures, a.Blocked, a.Trusted, netsim.Duration(a.Left),
-		})
-	}
-	return list, nil
-}
+func (s *Server) listGuard(*http.Request) (any, error) { return s.box.FailingAddresses(), nil }
 
-func (s *Server) freeAll(r *http.Request) (any, error) {
-	if err := s.box.WaitSettled(r.Context()); err != nil {
-		return nil, err
-	}
-	s.box.Appliance().Guard.FreeAll()
+func (s *Server) freeAll(*http.Request) (any, error) {
+	s.box.UnblockAll()
 	return nil, nil
 }
 
@@ -203,10 +176,7 @@ func (s *Server) freeAddress(r *http.Request) (any, error) {
 		}
 		addr = prefix.Addr()
 	}
-	if err := s.box.WaitSettled(r.Context()); err != nil {
-		return nil, err
-	}
-	if !s.box.Appliance().Guard.Free(addr) {
+	if err := s.box.Unblock(addr); err != nil {
 		return nil, refuse(http.StatusNotFound, "the address %s has no failed logins", text)
 	}
 	return nil, nil

@@ -21,6 +21,7 @@ func (s *Server) routes() []route {
 		s.faultRoutes(),
 		s.eventRoutes(),
 		s.worldRoutes(),
+		s.readerRoutes(),
 		s.mailRoutes(),
 		s.trafficRoutes(),
 	)
@@ -35,9 +36,6 @@ func (s *Server) worldRoutes() []route {
 		{"PUT /v1/peers/{name...}", s.putPeer},
 		{"GET /v1/clock", s.getClock},
 		{"PUT /v1/clock", s.putClock},
-		{"GET /v1/guard", s.listGuard},
-		{"DELETE /v1/guard", s.freeAll},
-		{"DELETE /v1/guard/{addr}", s.freeAddress},
 	}
 }
 

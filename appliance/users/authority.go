@@ -109,6 +109,22 @@ func (a *Authority) Check() (Account, error) {
 // Err returns the error of Check.
 func (a *Authority) Err() error { return a.state.Load().err }
 
+// Revoke revokes a for a reason other than a change of its account. If a is revoked already or
+// closed, it does nothing.
+func (a *Authority) Revoke(why *RevokedError) {
+	d := a.directory
+	d.mu.Lock()
+	before := a.state.Load()
+	change := before.err == nil && d.authorities[a]
+	if change {
+		a.state.Store(&authorityState{account: before.account, err: why})
+	}
+	d.mu.Unlock()
+	if change {
+		a.notify(a.state.Load())
+	}
+}
+
 // Close is called when the session has ended. Later commits do not change the result of Check.
 func (a *Authority) Close() {
 	a.directory.mu.Lock()

@@ -3,11 +3,14 @@ package users_test
 import (
 	"context"
 	"errors"
+	"net/netip"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/crypto/ssh"
 
+	"github.com/esasim/esasim/appliance/clock"
 	"github.com/esasim/esasim/appliance/config"
 	"github.com/esasim/esasim/appliance/entropy"
 	"github.com/esasim/esasim/appliance/refusal"
@@ -249,5 +252,44 @@ func edit(change func(*users.Accounts)) func(*config.Draft) {
 		v := users.Section.Get(d)
 		change(&v)
 		users.Section.Set(d, v)
+	}
+}
+
+// Logins.End revokes the Authority of one session, whether that is known before or afterwards.
+func TestEndedSessionIsRevoked(t *testing.T) {
+	_, d := newAuthorities(t)
+	l := users.OpenLogins("", clock.NewFake(time.Unix(0, 0)), nil)
+	t.Cleanup(l.Close)
+	smith, _ := d.Lookup("smith")
+	var told []error
+	options := users.AuthorityOptions{OnChange: func(_ users.Account, err error) { told = append(told, err) }}
+	other := d.Authorize(smith, nil, users.AuthorityOptions{})
+	defer other.Close()
+	why := &users.RevokedError{Account: "smith", Text: "Enough.", Cause: "a test"}
+	early, late := l.Open(smith, netip.Addr{}, "cli"), l.Open(smith, netip.Addr{}, "ftp")
+	a := d.Authorize(smith, nil, options)
+	defer a.Close()
+	early.EndBy(a)
+	if !l.End(early.ID(), why) || !l.End(late.ID(), why) || l.End(late.ID()+1, why) {
+		t.Error("End confuses the sessions that there are with those that there are not")
+	}
+	b := d.Authorize(smith, nil, options)
+	late.EndBy(b)
+	for _, x := range []*users.Authority{a, b} {
+		if !errors.Is(x.Err(), why) {
+			t.Errorf("the ended session is permitted: %v", x.Err())
+		}
+	}
+	if len(told) != 2 || other.Err() != nil {
+		t.Errorf("%d sessions were told; another one: %v", len(told), other.Err())
+	}
+	b.Close()
+	b.Revoke(why)
+	if len(told) != 2 {
+		t.Error("a closed Authority is told again")
+	}
+	late.Close()
+	if l.End(late.ID(), why) {
+		t.Error("a session ends after its logout")
 	}
 }

@@ -111,6 +111,11 @@ type Login struct {
 	session  Session
 	activity clock.Mark // when Touch was called last; guarded by logins.mu
 	event    uint64     // the number of the event of the login
+
+	// authority ends the session if it is revoked; revoked is the reason for that, if End was called
+	// before EndBy. Both are guarded by logins.mu.
+	authority *Authority
+	revoked   *RevokedError
 }
 
 // Open records a login through a service: "cli", "ftp", "sftp", "scp" or "gui". The caller must
@@ -265,6 +270,35 @@ func (l *Login) Close() {
 		s := l.session
 		events.Publish(l.logins.Events, l.event, LoginClosed{s.ID, s.Account, s.ClientAddr, s.Service})
 	}
+}
+
+// EndBy says which Authority the session follows, so that Logins.End can end the session. The
+// owner of the Login calls it once.
+func (l *Login) EndBy(a *Authority) {
+	l.logins.mu.Lock()
+	l.authority = a
+	revoked := l.revoked
+	l.logins.mu.Unlock()
+	if revoked != nil {
+		a.Revoke(revoked)
+	}
+}
+
+// End ends the session with that ID: its Authority is revoked for the given reason, which the user
+// is shown. It does not wait until the session has ended. It returns false if there is no such
+// session.
+func (l *Logins) End(id int, why *RevokedError) bool {
+	l.mu.Lock()
+	login := l.open[id]
+	var authority *Authority
+	if login != nil {
+		login.revoked, authority = why, login.authority
+	}
+	l.mu.Unlock()
+	if authority != nil {
+		authority.Revoke(why)
+	}
+	return login != nil
 }
 
 // Event returns the number of the event of the login, the cause of what the user does.

@@ -165,6 +165,7 @@ func (l *sessions) begin(account users.Account, from netip.Addr) *session {
 		l.expel(longestIdle, "too many sessions")
 	}
 	l.expireAfter(s, l.idleLimit())
+	s.login.EndBy(s.authority)
 	if now, err := s.authority.Check(); err != nil { // since the login
 		l.accountChanged(s, now, err)
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"maps"
 	"os"
 	"slices"
 	"strconv"
@@ -60,6 +61,34 @@ func completeLine(parser *kong.Kong, t stdio) (bool, error) {
 // predictors returns the predictors for a command line, by the name in the tag predictor of a
 // flag or argument.
 func predictors(line string) map[string]complete.Predictor {
+	all := map[string]complete.Predictor{
+		"action":    complete.PredictSet(topology.Actions()...),
+		"protocol":  complete.PredictSet("tcp", "udp", "icmp"),
+		"direction": complete.PredictSet("in", "out"),
+		"ports":     complete.PredictSet("auto"),
+		"level":     complete.PredictSet("debug", "info", "warn", "error"),
+		"file":      complete.PredictFiles("*"),
+		"directory": complete.PredictDirs("*"),
+		"builtin":   complete.PredictSet(fixtures.Topologies()...),
+		"topology": complete.PredictOr(
+			complete.PredictSet(fixtures.Topologies()...), complete.PredictFiles("*.yaml")),
+		"mail-action": complete.PredictSet(topology.MailActions()...),
+		"mail-amount": complete.PredictFunc(func(complete.Args) []string {
+			return mailAmounts(strings.Fields(line))
+		}),
+		"mail-stage": complete.PredictSet(topology.MailStages()...),
+		"host":       complete.PredictFunc(func(complete.Args) []string { return hostsOf(targetOf(line)) }),
+		"wait":       complete.PredictSet(box.WaitWords()...),
+		"event":      complete.PredictSet(box.EventTopics()...),
+		"path":       complete.PredictFunc(func(complete.Args) []string { return pathsOf(targetOf(line)) }),
+	}
+	maps.Copy(all, askingPredictors(line))
+	return all
+}
+
+// askingPredictors returns the predictors that ask the running appliance. Without one, they offer
+// nothing.
+func askingPredictors(line string) map[string]complete.Predictor {
 	running := func(list func(ctx context.Context, c *control.Client) []string) complete.Predictor {
 		return complete.PredictFunc(func(complete.Args) []string {
 			client, err := targetOf(line).client()
@@ -72,16 +101,6 @@ func predictors(line string) map[string]complete.Predictor {
 		})
 	}
 	return map[string]complete.Predictor{
-		"action":    complete.PredictSet(topology.Actions()...),
-		"protocol":  complete.PredictSet("tcp", "udp", "icmp"),
-		"direction": complete.PredictSet("in", "out"),
-		"ports":     complete.PredictSet("auto"),
-		"level":     complete.PredictSet("debug", "info", "warn", "error"),
-		"file":      complete.PredictFiles("*"),
-		"directory": complete.PredictDirs("*"),
-		"builtin":   complete.PredictSet(fixtures.Topologies()...),
-		"topology": complete.PredictOr(
-			complete.PredictSet(fixtures.Topologies()...), complete.PredictFiles("*.yaml")),
 		"peer": running(func(ctx context.Context, c *control.Client) (names []string) {
 			peers, _ := c.Peers(ctx) // without an appliance there is nothing to offer
 			for _, p := range peers {
@@ -109,18 +128,18 @@ func predictors(line string) map[string]complete.Predictor {
 			}
 			return ids
 		}),
-		"mail-action": complete.PredictSet(topology.MailActions()...),
-		"mail-amount": complete.PredictFunc(func(complete.Args) []string {
-			return mailAmounts(strings.Fields(line))
+		"session": running(func(ctx context.Context, c *control.Client) []string {
+			list, _ := c.Sessions(ctx)
+			ids := []string{removeAll}
+			for _, s := range list {
+				ids = append(ids, strconv.Itoa(s.ID))
+			}
+			return ids
 		}),
-		"mail-stage": complete.PredictSet(topology.MailStages()...),
-		"host":       complete.PredictFunc(func(complete.Args) []string { return hostsOf(targetOf(line)) }),
 		"fault": running(func(ctx context.Context, c *control.Client) []string {
 			return append(faultRefs(ctx, c), "all")
 		}),
 		"fault-name": running(faultRefs),
-		"wait":       complete.PredictSet(box.WaitWords()...),
-		"event":      complete.PredictSet(box.EventTopics()...),
 		"preset": running(func(ctx context.Context, c *control.Client) (names []string) {
 			list, _ := c.Presets(ctx)
 			for _, p := range list {
@@ -136,7 +155,6 @@ func predictors(line string) map[string]complete.Predictor {
 			}
 			return addresses
 		}),
-		"path": complete.PredictFunc(func(complete.Args) []string { return pathsOf(targetOf(line)) }),
 	}
 }
 

@@ -3,14 +3,10 @@ package main
 import (
 	"cmp"
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
-	"net/http"
 	"slices"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/alecthomas/kong"
@@ -22,16 +18,19 @@ import (
 type ctl struct {
 	target
 
-	Fault  ctlFault  `cmd:"" help:"Add, change, list and remove faults of the network."`
-	Preset ctlPreset `cmd:"" help:"List, add and remove sets of faults that break the network in common ways."`
-	Peer   ctlPeer   `cmd:"" help:"List, read, stop and start the simulated servers."`
-	Mail   ctlMail   `cmd:"" help:"Read the mail that the simulated mail servers have received."`
-	Clock  ctlClock  `cmd:"" help:"Show and set the appliance's clock."`
-	Guard  ctlGuard  `cmd:"" help:"List and free the client addresses that are blocked after failed logins."`
-	Events ctlEvents `cmd:"" help:"Show what happens."`
-	Wait   ctlWait   `cmd:"" help:"Wait until something happens."`
-	Reset  ctlReset  `cmd:"" help:"Put the world and the appliance back to the state after the start."`
-	API    ctlAPI    `cmd:"" name:"api" help:"List and describe the requests of the control API."`
+	Fault   ctlFault   `cmd:"" help:"Add, change, list and remove faults of the network."`
+	Preset  ctlPreset  `cmd:"" help:"List, add and remove sets of faults that break the network in common ways."`
+	Peer    ctlPeer    `cmd:"" help:"List, read, stop and start the simulated servers."`
+	Mail    ctlMail    `cmd:"" help:"Read the mail that the simulated mail servers have received."`
+	Net     ctlNet     `cmd:"" help:"Show the sockets, neighbors, routes and interfaces of the appliance or of a simulated host."`
+	Session ctlSession `cmd:"" help:"List and end the sessions that are open."`
+	User    ctlUser    `cmd:"" help:"List the accounts of the appliance."`
+	Clock   ctlClock   `cmd:"" help:"Show and set the appliance's clock."`
+	Guard   ctlGuard   `cmd:"" help:"List and free the client addresses that are blocked after failed logins."`
+	Events  ctlEvents  `cmd:"" help:"Show what happens."`
+	Wait    ctlWait    `cmd:"" help:"Wait until something happens."`
+	Reset   ctlReset   `cmd:"" help:"Put the world and the appliance back to the state after the start."`
+	API     ctlAPI     `cmd:"" name:"api" help:"List and describe the requests of the control API."`
 }
 
 // AfterApply binds the client that the commands below use.
@@ -137,44 +136,37 @@ type removeFault struct {
 }
 
 func (r removeFault) Run(client *control.Client) error {
-	if r.Ref == "all" {
-		return client.ClearFaults(context.Background())
-	}
-	return pointTo("esasim ctl fault list", client.DeleteFault(context.Background(), r.Ref))
+	return remove(r.Ref, "esasim ctl fault list", client.ClearFaults, client.DeleteFault)
 }
 
-type listFaults struct {
-	JSON bool `name:"json" help:"Print JSON."`
-}
+type listFaults struct{ output }
 
 func (l listFaults) Run(t stdio, client *control.Client) error {
 	list, err := client.Faults(context.Background())
-	switch {
-	case err != nil:
-		return err
-	case l.JSON:
-		return printJSON(t.out, list)
-	case len(list) == 0:
-		fmt.Fprintln(t.out, "There are no faults.")
-		return nil
-	}
-	return printFaults(t.out, list)
+	return printList(l.output, t, list, err, faultListing())
 }
 
-func printFaults(out io.Writer, list []netsim.Fault) error {
-	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "ID\tSTATE\tLEFT\tPACKETS\tCONNECTIONS\tFAULT")
-	for _, f := range list {
-		left, text := "-", f.Rule.String()
-		if f.Left > 0 {
-			left = time.Duration(f.Left).Round(100 * time.Millisecond).String()
-		}
-		if f.Rule.Name != "" {
-			text += " (" + f.Rule.Name + ")"
-		}
-		fmt.Fprintf(w, "%d\t%s\t%s\t%d\t%d\t%s\n", f.ID, f.State, left, f.Packets, f.Connections, text)
+func faultListing() listing[netsim.Fault] {
+	return listing[netsim.Fault]{
+		empty:    "There are no faults.",
+		headings: "ID\tSTATE\tLEFT\tPACKETS\tCONNECTIONS\tFAULT",
+		row: func(f netsim.Fault) string {
+			left := "-"
+			if f.Left > 0 {
+				left = time.Duration(f.Left).Round(100 * time.Millisecond).String()
+			}
+			return fmt.Sprintf("%d\t%s\t%s\t%d\t%d\t%s", f.ID, f.State, left, f.Packets, f.Connections,
+				withNote(f.Rule.String(), f.Rule.Name))
+		},
 	}
-	return w.Flush()
+}
+
+// withNote adds the name of a rule to its text.
+func withNote(text, name string) string {
+	if name != "" {
+		text += " (" + name + ")"
+	}
+	return text
 }
 
 type ctlPeer struct {
@@ -184,24 +176,16 @@ type ctlPeer struct {
 	Start startPeer `cmd:"" help:"Start a server that was stopped."`
 }
 
-type listPeers struct {
-	JSON bool `name:"json" help:"Print JSON."`
-}
+type listPeers struct{ output }
 
 func (l listPeers) Run(t stdio, client *control.Client) error {
 	list, err := client.Peers(context.Background())
-	switch {
-	case err != nil:
-		return err
-	case l.JSON:
-		return printJSON(t.out, list)
-	}
-	w := tabwriter.NewWriter(t.out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "NAME\tTYPE\tSTATE\tADDRESSES")
-	for _, p := range list {
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", p.Name, p.Type, peerState(p), peerAddresses(p))
-	}
-	return w.Flush()
+	return printList(l.output, t, list, err, listing[netsim.Server]{
+		headings: "NAME\tTYPE\tSTATE\tADDRESSES",
+		row: func(p netsim.Server) string {
+			return fmt.Sprintf("%s\t%s\t%s\t%s", p.Name, p.Type, peerState(p), peerAddresses(p))
+		},
+	})
 }
 
 func peerState(p netsim.Server) string {
@@ -221,23 +205,19 @@ func peerAddresses(p netsim.Server) string {
 
 type showPeer struct {
 	Name string `arg:"" predictor:"peer" help:"The name of a server: see esasim ctl peer list."`
-	JSON bool   `name:"json" help:"Print JSON."`
+	output
 }
 
 func (s showPeer) Run(t stdio, client *control.Client) error {
 	p, err := client.Peer(context.Background(), s.Name)
-	switch {
-	case err != nil:
-		return pointTo("esasim ctl peer list", err)
-	case s.JSON:
-		return printJSON(t.out, p)
-	}
-	fmt.Fprintf(t.out, "%s, %s on host %s, %s\nlistens on %s\n", p.Name, p.Type, p.Host,
-		peerState(p), cmp.Or(peerAddresses(p), "nothing"))
-	if p.Report == nil {
-		return nil
-	}
-	return printJSON(t.out, p.Report)
+	return s.print(t, p, pointTo("esasim ctl peer list", err), func(w io.Writer) error {
+		fmt.Fprintf(w, "%s, %s on host %s, %s\nlistens on %s\n", p.Name, p.Type, p.Host,
+			peerState(p), cmp.Or(peerAddresses(p), "nothing"))
+		if p.Report == nil {
+			return nil
+		}
+		return printJSON(w, p.Report)
+	})
 }
 
 type stopPeer struct {
@@ -264,16 +244,11 @@ type ctlClock struct {
 	Advance advanceClock `cmd:"" help:"Set the clock forward or back by some time."`
 }
 
-type showClock struct {
-	JSON bool `name:"json" help:"Print JSON."`
-}
+type showClock struct{ output }
 
 func (s showClock) Run(t stdio, client *control.Client) error {
 	k, err := client.Clock(context.Background())
-	if err == nil && s.JSON {
-		return printJSON(t.out, k)
-	}
-	return printClock(t.out, k, err)
+	return s.print(t, k, err, func(w io.Writer) error { return printClock(w, k, nil) })
 }
 
 type setClock struct {
@@ -335,29 +310,6 @@ func printClock(w io.Writer, k control.Clock, err error) error {
 			fmt.Fprintf(w, ", %d times as fast as real time", k.Rate)
 		}
 		fmt.Fprintln(w)
-	}
-	return err
-}
-
-// printLine prints x as JSON on one line.
-func printLine(w io.Writer, x any) {
-	e := json.NewEncoder(w)
-	e.SetEscapeHTML(false)
-	_ = e.Encode(x) // what comes from JSON has a form in it
-}
-
-func printJSON(w io.Writer, x any) error {
-	e := json.NewEncoder(w)
-	e.SetIndent("", "  ")
-	e.SetEscapeHTML(false)
-	return e.Encode(x)
-}
-
-// pointTo adds to an error about an unknown name the command that lists the names.
-func pointTo(list string, err error) error {
-	var refused *control.RequestError
-	if errors.As(err, &refused) && refused.Status == http.StatusNotFound {
-		return fmt.Errorf("%w: %s lists what there is", err, list)
 	}
 	return err
 }

@@ -7,7 +7,6 @@ import (
 	"io"
 	"os"
 	"strings"
-	"text/tabwriter"
 
 	"github.com/esasim/esasim/appliance/control"
 	"github.com/esasim/esasim/appliance/network/netsim"
@@ -72,19 +71,15 @@ func (d disableFault) Run(client *control.Client) error {
 }
 
 type showFault struct {
-	Ref  string `arg:"" name:"fault" predictor:"fault-name" help:"The name or the number of a fault."`
-	JSON bool   `name:"json" help:"Print JSON."`
+	Ref string `arg:"" name:"fault" predictor:"fault-name" help:"The name or the number of a fault."`
+	output
 }
 
 func (s showFault) Run(t stdio, client *control.Client) error {
 	f, err := client.Fault(context.Background(), s.Ref)
-	switch {
-	case err != nil:
-		return pointTo("esasim ctl fault list", err)
-	case s.JSON:
-		return printJSON(t.out, f)
-	}
-	return printFaults(t.out, []netsim.Fault{f})
+	return s.print(t, f, pointTo("esasim ctl fault list", err), func(io.Writer) error {
+		return printList(output{}, t, []netsim.Fault{f}, nil, faultListing())
+	})
 }
 
 type setFaults struct {
@@ -122,28 +117,20 @@ type ctlPreset struct {
 	Remove removePreset `cmd:"" help:"Remove the faults of a preset."`
 }
 
-type listPresets struct {
-	JSON bool `name:"json" help:"Print JSON."`
-}
+type listPresets struct{ output }
 
 func (l listPresets) Run(t stdio, client *control.Client) error {
 	list, err := client.Presets(context.Background())
-	switch {
-	case err != nil:
-		return err
-	case l.JSON:
-		return printJSON(t.out, list)
-	}
-	w := tabwriter.NewWriter(t.out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "NAME\tSTATE\tEFFECT")
-	for _, p := range list {
-		state := "-"
-		if p.Active {
-			state = "active"
-		}
-		fmt.Fprintf(w, "%s\t%s\t%s\n", p.Name, state, p.Title)
-	}
-	return w.Flush()
+	return printList(l.output, t, list, err, listing[netsim.Preset]{
+		headings: "NAME\tSTATE\tEFFECT",
+		row: func(p netsim.Preset) string {
+			state := "-"
+			if p.Active {
+				state = "active"
+			}
+			return fmt.Sprintf("%s\t%s\t%s", p.Name, state, p.Title)
+		},
+	})
 }
 
 type addPreset struct {
@@ -168,39 +155,27 @@ type ctlAPI struct {
 	OpenAPI showAPI    `cmd:"" name:"openapi" help:"Print the OpenAPI document of the control API."`
 }
 
-type listAPI struct {
-	JSON bool `name:"json" help:"Print JSON."`
-}
+type listAPI struct{ output }
 
 func (l listAPI) Run(t stdio, client *control.Client) error {
 	index, err := client.Index(context.Background())
-	switch {
-	case err != nil:
-		return err
-	case l.JSON:
-		return printJSON(t.out, index)
-	}
-	w := tabwriter.NewWriter(t.out, 0, 0, 2, ' ', 0)
-	for _, r := range index.Requests {
-		fmt.Fprintf(w, "%s\t%s\t%s\n", r.Method, r.Path, r.Summary)
-	}
-	return w.Flush()
+	return l.print(t, index, err, func(io.Writer) error {
+		return printList(output{}, t, index.Requests, nil, listing[control.IndexRequest]{
+			row: func(r control.IndexRequest) string {
+				return fmt.Sprintf("%s\t%s\t%s", r.Method, r.Path, r.Summary)
+			},
+		})
+	})
 }
 
-type apiVersion struct {
-	JSON bool `name:"json" help:"Print JSON."`
-}
+type apiVersion struct{ output }
 
 func (a apiVersion) Run(t stdio, client *control.Client) error {
 	v, err := client.Version(context.Background())
-	switch {
-	case err != nil:
+	return a.print(t, v, err, func(w io.Writer) error {
+		_, err := fmt.Fprintf(w, "esasim %s, %s, AsyncOS %s\n", v.Version, v.Product, v.AsyncOS)
 		return err
-	case a.JSON:
-		return printJSON(t.out, v)
-	}
-	fmt.Fprintf(t.out, "esasim %s, %s, AsyncOS %s\n", v.Version, v.Product, v.AsyncOS)
-	return nil
+	})
 }
 
 // showAPI prints the document of this program, which needs no appliance.

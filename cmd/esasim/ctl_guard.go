@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"text/tabwriter"
 	"time"
 
 	"github.com/esasim/esasim/appliance/control"
@@ -14,28 +13,18 @@ type ctlGuard struct {
 	Free freeGuard `cmd:"" help:"Forget the failed logins of an address, which unblocks it."`
 }
 
-type listGuard struct {
-	JSON bool `name:"json" help:"Print JSON."`
-}
+type listGuard struct{ output }
 
 func (l listGuard) Run(t stdio, client *control.Client) error {
 	list, err := client.Guard(context.Background())
-	switch {
-	case err != nil:
-		return err
-	case l.JSON:
-		return printJSON(t.out, list)
-	case len(list) == 0:
-		fmt.Fprintln(t.out, "No address has failed logins.")
-		return nil
-	}
-	w := tabwriter.NewWriter(t.out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "ADDRESS\tSTATE\tFAILURES\tLEFT")
-	for _, a := range list {
-		left := time.Duration(a.Left).Round(time.Second)
-		fmt.Fprintf(w, "%s\t%s\t%d\t%s\n", a.Address, guardState(a), a.Failures, left)
-	}
-	return w.Flush()
+	return printList(l.output, t, list, err, listing[control.GuardAddress]{
+		empty:    "No address has failed logins.",
+		headings: "ADDRESS\tSTATE\tFAILURES\tLEFT",
+		row: func(a control.GuardAddress) string {
+			left := time.Duration(a.Left).Round(time.Second)
+			return fmt.Sprintf("%s\t%s\t%d\t%s", a.Address, guardState(a), a.Failures, left)
+		},
+	})
 }
 
 func guardState(a control.GuardAddress) string {
@@ -53,8 +42,5 @@ type freeGuard struct {
 }
 
 func (f freeGuard) Run(client *control.Client) error {
-	if f.Address == "all" {
-		return client.FreeAll(context.Background())
-	}
-	return pointTo("esasim ctl guard list", client.Free(context.Background(), f.Address))
+	return remove(f.Address, "esasim ctl guard list", client.FreeAll, client.Free)
 }

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"strings"
-	"text/tabwriter"
 	"unicode"
 
 	"github.com/esasim/esasim/appliance/box"
@@ -35,33 +34,28 @@ type mailMessage struct {
 
 type listMail struct {
 	mailServer
-	JSON bool `name:"json" help:"Print JSON."`
+	output
 }
 
 func (l listMail) Run(t stdio, client *control.Client) error {
 	m, err := client.Mailbox(context.Background(), l.Server)
-	switch {
-	case err != nil:
+	return l.print(t, m, err, func(w io.Writer) error {
+		if m.Received == 0 {
+			_, err := fmt.Fprintln(w, "The server has received no mail.")
+			return err
+		}
+		err := printList(output{}, t, m.Messages, nil, listing[box.MessageSummary]{
+			headings: "ID\tTIME\tFROM\tTO\tSIZE\tSUBJECT",
+			row: func(x box.MessageSummary) string {
+				return fmt.Sprintf("%d\t%s\t%s\t%s\t%d\t%s", x.ID, x.Time.Format(timeFormat),
+					printable(x.From), printable(strings.Join(x.To, " ")), x.Size, printable(x.Subject))
+			},
+		})
+		if err == nil && m.Dropped > 0 {
+			_, err = fmt.Fprintf(w, "%d older messages were dropped to make room.\n", m.Dropped)
+		}
 		return err
-	case l.JSON:
-		return printJSON(t.out, m)
-	case m.Received == 0:
-		fmt.Fprintln(t.out, "The server has received no mail.")
-		return nil
-	}
-	w := tabwriter.NewWriter(t.out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "ID\tTIME\tFROM\tTO\tSIZE\tSUBJECT")
-	for _, x := range m.Messages {
-		fmt.Fprintf(w, "%d\t%s\t%s\t%s\t%d\t%s\n", x.ID, x.Time.Format(timeFormat), printable(x.From),
-			printable(strings.Join(x.To, " ")), x.Size, printable(x.Subject))
-	}
-	if err := w.Flush(); err != nil {
-		return err
-	}
-	if m.Dropped > 0 {
-		fmt.Fprintf(t.out, "%d older messages were dropped to make room.\n", m.Dropped)
-	}
-	return nil
+	})
 }
 
 // printable replaces the characters of s, which anybody may have sent, that could control a
@@ -80,19 +74,15 @@ func printableExcept(s, allowed string) string {
 type showMail struct {
 	mailServer
 	mailMessage
-	JSON bool `name:"json" help:"Print JSON."`
+	output
 }
 
 func (s showMail) Run(t stdio, client *control.Client) error {
 	m, err := client.Message(context.Background(), s.Server, s.ID)
-	switch {
-	case err != nil:
-		return err
-	case s.JSON:
-		return printJSON(t.out, m)
-	}
-	printMessage(t.out, m)
-	return nil
+	return s.print(t, m, err, func(w io.Writer) error {
+		printMessage(w, m)
+		return nil
+	})
 }
 
 // printMessage prints the envelope, the header and the parts of a message.

@@ -37,7 +37,7 @@ func TestCtlMail(t *testing.T) {
 		{[]string{"rule", "add", "mail/mx", "reply", `550 5.7.1 first\nsecond`, "--stage", "rcpt", "--recipient", "nobody@*", "--times", "2", "--share", "50%"}, "2\n"},
 		{[]string{"rule", "list", "mail"}, "" +
 			"ID  STATE   HITS  RULE\n" +
-			"2   acting  0     reply \"550 5.7.1 first\\nsecond\" stage rcpt recipient nobody@* times 2 share 0.5\n" +
+			"2   acting  0     reply \"550 5.7.1 first\\nsecond\" stage rcpt recipient nobody@* times 2 share 50%\n" +
 			"1   acting  0     greylist 5m0s sender *@example.org (slow)\n"},
 		{[]string{"rule", "remove", "mail", "2"}, ""},
 		{[]string{"rule", "add", "mail", "certificate", "expired", "--json"}, `{
@@ -110,7 +110,7 @@ func TestCtlMail(t *testing.T) {
 		"rule add mail cut":                   `stage: no stage, expected connect, ehlo,`,
 		"rule add mail cut --stage lunch":     `stage: "lunch" is no stage, expected connect,`,
 		"rule add joe cut --stage data":       `there is no mail server "joe", expected one of mail, mail2`,
-		"rule add mail delay 2 --times 1":     `delay: "2" here, expected a time such as`,
+		"rule add mail delay 2 --times 1":     `delay: "2", expected a time such as`,
 		"rule add mail cut --colour red":      `unknown flag --colour: see esasim help ctl mail rule add`,
 		"rule remove mail 99":                 `the mail server mail has no rule 99`,
 		"rule remove mail first":              `"first" is not the number of a rule: expected a number such as 1, or all`,

@@ -5,9 +5,9 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
-	"text/tabwriter"
 
 	"github.com/esasim/esasim/appliance/control"
+	"github.com/esasim/esasim/appliance/network/netsim/peers"
 )
 
 type ctlMailRule struct {
@@ -80,30 +80,19 @@ func (a addMailRule) Run(t stdio, client *control.Client) error {
 
 type listMailRules struct {
 	mailServer
-	JSON bool `name:"json" help:"Print JSON."`
+	output
 }
 
 func (l listMailRules) Run(t stdio, client *control.Client) error {
 	list, err := client.MailRules(context.Background(), l.Server)
-	switch {
-	case err != nil:
-		return err
-	case l.JSON:
-		return printJSON(t.out, list)
-	case len(list) == 0:
-		fmt.Fprintln(t.out, "The server has no rules.")
-		return nil
-	}
-	w := tabwriter.NewWriter(t.out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "ID\tSTATE\tHITS\tRULE")
-	for _, r := range list {
-		text := r.Rule.String()
-		if r.Rule.Name != "" {
-			text += " (" + r.Rule.Name + ")"
-		}
-		fmt.Fprintf(w, "%d\t%s\t%d\t%s\n", r.ID, r.State, r.Hits, text)
-	}
-	return w.Flush()
+	return printList(l.output, t, list, err, listing[peers.MailRuleState]{
+		empty:    "The server has no rules.",
+		headings: "ID\tSTATE\tHITS\tRULE",
+		row: func(r peers.MailRuleState) string {
+			return fmt.Sprintf("%d\t%s\t%d\t%s", r.ID, r.State, r.Hits,
+				withNote(r.Rule.String(), r.Rule.Name))
+		},
+	})
 }
 
 type removeMailRule struct {
@@ -112,12 +101,14 @@ type removeMailRule struct {
 }
 
 func (r removeMailRule) Run(client *control.Client) error {
-	if r.ID == "all" {
-		return client.ClearMailRules(context.Background(), r.Server)
-	}
-	id, err := strconv.Atoi(r.ID)
-	if err != nil {
-		return fmt.Errorf("%q is not the number of a rule: expected a number such as 1, or all", r.ID)
-	}
-	return client.RemoveMailRule(context.Background(), r.Server, id)
+	all := func(ctx context.Context) error { return client.ClearMailRules(ctx, r.Server) }
+	list := "esasim ctl mail rule list " + r.Server
+	return remove(r.ID, list, all, func(ctx context.Context, ref string) error {
+		id, err := strconv.Atoi(ref)
+		if err != nil {
+			return fmt.Errorf("%q is not the number of a rule: expected a number such as 1, or %s",
+				ref, removeAll)
+		}
+		return client.RemoveMailRule(ctx, r.Server, id)
+	})
 }

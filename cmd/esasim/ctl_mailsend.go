@@ -278,27 +278,17 @@ func countsOf(counts map[string]int) string {
 	return strings.Join(list, ", ")
 }
 
-type mailTraffic struct {
-	JSON bool `name:"json" help:"Print JSON."`
-}
+type mailTraffic struct{ output }
 
 func (m mailTraffic) Run(t stdio, client *control.Client) error {
 	list, err := client.Traffic(context.Background())
-	switch {
-	case err != nil:
-		return err
-	case m.JSON:
-		return printJSON(t.out, list)
-	case len(list) == 0:
-		fmt.Fprintln(t.out, "The topology has no traffic.")
-		return nil
-	}
-	w := tabwriter.NewWriter(t.out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "FLOW\tOFFERED\tACCEPTED\tREFUSED\tFAILED\tREFUSALS")
-	for _, f := range list {
-		s := f.Summary
-		fmt.Fprintf(w, "%s\t%d\t%d\t%d\t%d\t%s\n", f.Name, s.Offered, s.Accepted, s.Refused, s.Failed,
-			countsOf(s.Replies))
-	}
-	return w.Flush()
+	return printList(m.output, t, list, err, listing[traffic.FlowState]{
+		empty:    "The topology has no traffic.",
+		headings: "FLOW\tOFFERED\tACCEPTED\tREFUSED\tFAILED\tREFUSED WITH",
+		row: func(f traffic.FlowState) string {
+			s := f.Summary
+			return fmt.Sprintf("%s\t%d\t%d\t%d\t%d\t%s", f.Name, s.Offered, s.Accepted, s.Refused, s.Failed,
+				countsOf(s.Replies))
+		},
+	})
 }

@@ -87,14 +87,14 @@ $`)
 		t.Errorf("traffic: %s", out)
 	}
 	for flag, want := range map[string]string{
-		"--rate=5":     `rate: "5" here, expected messages in a time, such as 50/s`,
+		"--rate=5":     `rate: "5", expected messages in a time, such as 50/s`,
 		"--for=long":   `"long"`,
 		"--bad=2":      "expected at most 1",
 		"--kinds=x=1":  "expected one of text, html, attachment, large, newsletter",
 		"--down=10%":   "the mail servers of every domain run",
 		"--host=moon":  `no host is called "moon"`,
 		"--to=joe":     `"joe" is no mail address`,
-		"--size=large": `"large" here, expected a size`,
+		"--size=large": `"large", expected a size`,
 	} {
 		if status, _, stderr := p.ctl(t, append(load, flag)...); status != 1 || !strings.Contains(stderr, want) {
 			t.Errorf("%s: %d %s, want %s", flag, status, stderr, want)

@@ -130,7 +130,7 @@ func TestCtlRefusals(t *testing.T) {
 		"ctl fault add drop --for 0s":              `for 0, expected more than 0; without this key there is no limit`,
 		"ctl fault add drop --connections 0":       `connections 0, expected more than 0; without this key there is no limit`,
 		"ctl fault add delay":                      `delay: no delay, expected one such as 200ms`,
-		"ctl fault add drop --port 25":             `port: port 25 without a protocol that has ports`,
+		"ctl fault add drop --port 25":             `port 25 without a protocol that has ports`,
 		"ctl fault add drop --color red":           `unknown flag --color: see esasim help ctl fault add`,
 		"ctl fault remove one":                     `there is no fault called "one": esasim ctl fault list lists what there is`,
 		"ctl fault put 7 drop":                     `name: there is no fault 7, and a name for a new one has something else than digits`,
@@ -147,7 +147,7 @@ func TestCtlRefusals(t *testing.T) {
 		"ctl --addr [::1]:1 --socket y fault list": `--socket and --addr can't be used together`,
 		"ctl guard free 10.0.201.99":               `the address 10.0.201.99 has no failed logins: esasim ctl guard list lists what there is`,
 		"ctl guard free bob":                       `"bob" is not an address: expected one such as 10.0.201.4`,
-		"ctl":                                      `expected one of "fault", "preset", "peer", "mail", "clock", ...`,
+		"ctl":                                      `expected one of "fault", "preset", "peer", "mail", "net", ...`,
 		"--ephemeral --ctl 0.0.0.0:0 --ssh 127.0.0.1:0 --ftp 127.0.0.1:0 --http 127.0.0.1:0 --https 127.0.0.1:0": `other machines can connect to 0.0.0.0: expected a loopback address`,
 	} {
 		if got := runFailing(t, home, strings.Fields(line)...); !strings.Contains(got, want) {

@@ -75,7 +75,7 @@ func (d Duration) MarshalText() ([]byte, error) { return []byte(time.Duration(d)
 func (d *Duration) UnmarshalText(text []byte) error {
 	v, err := time.ParseDuration(string(text))
 	if err != nil {
-		return fmt.Errorf("%q here, expected a time such as 350us, 30s or 2h", text)
+		return fmt.Errorf("%q, expected a time such as 350us, 30s or 2h", text)
 	}
 	*d = Duration(v)
 	return nil

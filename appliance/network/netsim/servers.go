@@ -49,7 +49,8 @@ type servers struct {
 type startedPeer struct {
 	peers.Peer
 	cancel func() // prevents a start that has not happened yet; nil if it was started at once
-	awake  bool   // Start has succeeded; guarded by servers.mu until cancel has returned
+	once   sync.Once
+	awake  bool // Start has succeeded; guarded by servers.mu until cancel has returned
 }
 
 // stop stops the server. servers.mu must not be held.
@@ -175,15 +176,17 @@ func addrsOf(h topology.Host, service topology.Service) []netip.AddrPort {
 	return list
 }
 
-// wake starts a server for which the first packet has arrived.
+// wake starts a server for which the first packet has arrived, unless that has happened already.
 func (s *servers) wake(name string, p *startedPeer) {
-	err := p.Start(context.Background())
-	if err != nil {
-		s.logger.Error("a simulated server does not start", "server", name, "error", err)
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	p.awake = err == nil
+	p.once.Do(func() {
+		err := p.Start(context.Background())
+		if err != nil {
+			s.logger.Error("a simulated server does not start", "server", name, "error", err)
+		}
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		p.awake = err == nil
+	})
 }
 
 // stop stops all servers, the last one first, after the changes that are under way.

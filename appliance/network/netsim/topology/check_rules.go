@@ -28,7 +28,7 @@ type RuleError struct {
 
 // Error returns one line that begins with the key.
 func (e *RuleError) Error() string {
-	if e.Key == "" {
+	if e.Key == "" || strings.HasPrefix(e.Message, e.Key+" ") {
 		return e.Message
 	}
 	return e.Key + ": " + e.Message

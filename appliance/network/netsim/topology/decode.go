@@ -19,6 +19,16 @@ import (
 type decoder struct {
 	file string
 	at   positions // of all values that have been decoded
+	// alone says that the value is no part of a file, so that errors name no place in one.
+	alone bool
+}
+
+// here returns the word by which errors point at their place in a file.
+func (d *decoder) here() string {
+	if d.alone {
+		return ""
+	}
+	return " here"
 }
 
 // errorAt returns an error about a token.
@@ -115,7 +125,7 @@ func (d *decoder) entries(n ast.Node, expected string) ([]*ast.MappingValueNode,
 	case *ast.MappingValueNode:
 		return []*ast.MappingValueNode{n}, nil
 	}
-	return nil, d.errorAt(n.GetToken(), "%s here, expected %s", describe(n), expected)
+	return nil, d.errorAt(n.GetToken(), "%s%s, expected %s", describe(n), d.here(), expected)
 }
 
 // structure decodes a mapping into a struct. Each key must be the yaml tag of a field. A
@@ -150,7 +160,9 @@ func (d *decoder) structure(path string, n ast.Node, v reflect.Value) error {
 		// The zero value means "no limit" or "any". A zero that is written down, for example
 		// by a script that counts down to it, means something else.
 		if expected := v.Type().Field(i).Tag.Get("nonzero"); expected != "" && v.Field(i).IsZero() {
-			return d.errorAt(e.Value.GetToken(), "%s 0, expected %s", key, expected)
+			mistake := d.errorAt(e.Value.GetToken(), "%s 0, expected %s", key, expected)
+			mistake.Path = join(path, key)
+			return mistake
 		}
 	}
 	return nil
@@ -214,7 +226,7 @@ func join(path, key string) string {
 func (d *decoder) list(path string, n ast.Node, v reflect.Value) error {
 	seq, ok := n.(*ast.SequenceNode)
 	if !ok {
-		return d.errorAt(n.GetToken(), "%s here, expected a list", describe(n))
+		return d.errorAt(n.GetToken(), "%s%s, expected a list", describe(n), d.here())
 	}
 	if err := d.checkLength(n, path, len(seq.Values)); err != nil {
 		return err
@@ -241,14 +253,14 @@ func (d *decoder) scalar(path string, n ast.Node, v reflect.Value, parse parseFu
 		if expected == "" { // a string takes everything
 			expected = "a text"
 		}
-		mistake := d.errorAt(n.GetToken(), "%s here, expected %s", describe(n), expected)
+		mistake := d.errorAt(n.GetToken(), "%s%s, expected %s", describe(n), d.here(), expected)
 		mistake.Path = path
 		return mistake
 	default:
 		text = n.GetToken().Value
 	}
 	if expected := parse(text, v); expected != "" {
-		mistake := d.errorAt(n.GetToken(), "%q here, expected %s", text, expected)
+		mistake := d.errorAt(n.GetToken(), "%q%s, expected %s", text, d.here(), expected)
 		mistake.Path = path
 		return mistake
 	}

@@ -26,7 +26,7 @@ func TestMailRuleForms(t *testing.T) {
 		`"greylist":"5m0s","certificate":"expired","connections":1,"stage":"rcpt","sender":"*@example.com","recipient":"joe@*",` +
 		`"times":2,"after_messages":3,"after_bytes":412,"share":0.25}`
 	const inWords = `reply "550 5.7.1 first\nsecond" delay 1.5s cut close greylist 5m0s certificate expired connections 1 ` +
-		`stage rcpt sender *@example.com recipient joe@* times 2 after-messages 3 after-bytes 412 share 0.25`
+		`stage rcpt sender *@example.com recipient joe@* times 2 after-messages 3 after-bytes 412 share 25%`
 	const inTexts = `{"name": "all of it", "action": "reply", "reply": "550 5.7.1 first\nsecond", "delay": "1500ms", "cut": "close",
 		"greylist": "5m", "certificate": "expired", "connections": "1", "stage": "rcpt", "sender": "*@example.com", "recipient": "joe@*",
 		"times": "2", "after_messages": "3", "after_bytes": "412", "share": "25%"}`
@@ -77,13 +77,13 @@ var mailRuleMistakes = map[string]string{
 	`{"action": "reply", "reply": "450 no", "stage": "mail", "recipient": "joe"}`:  `recipient: no address is known at stage mail, expected stage rcpt or a later one`,
 	`{"action": "reply", "reply": "450 no", "stage": "rcpt", "recipient": "a b"}`:  `recipient: "a b" is no pattern of an address, expected one such as *@example.com`,
 	`{"action": "reply", "reply": "450 no", "stage": "rcpt", "delay": "1s"}`:       `delay: action reply has no delay, expected action delay`,
-	`{"action": "reply", "reply": "450 no", "stage": "rcpt", "share": 2}`:          `share: share 2, expected more than 0 and at most 1 (100%)`,
+	`{"action": "reply", "reply": "450 no", "stage": "rcpt", "share": 2}`:          `share 2, expected more than 0 and at most 1 (100%)`,
 	`{"action": "reply", "reply": "450 no", "stage": "rcpt", "times": 0}`:          `times 0, expected more than 0; without this key there is no limit`,
 	`{"action": "reply", "reply": "450 no", "stage": "rcpt", "times": -1}`:         `times: -1 times, expected 0 or more`,
 	`{"action": "reply", "reply": "450 no", "stage": "rcpt", "after_messages": 0}`: `after_messages 0, expected more than 0`,
 	`{"action": "reply", "reply": "450 no", "stage": "rcpt", "port": 25}`:          `unknown key "port", expected one of name, action, reply, delay,`,
 	`{"action": "delay"}`:                                               `delay: a delay of 0s, expected one such as 2s, at most 1h0m0s`,
-	`{"action": "delay", "delay": "2"}`:                                 `delay: "2" here, expected a time such as`,
+	`{"action": "delay", "delay": "2"}`:                                 `delay: "2", expected a time such as`,
 	`{"action": "delay", "delay": "2s", "after_bytes": 3}`:              `after_bytes: action delay has no after_bytes, expected action cut`,
 	`{"action": "cut"}`:                                                 `stage: no stage, expected connect, ehlo, helo, starttls, auth, mail, rcpt, data or end; or after_bytes`,
 	`{"action": "cut", "cut": "softly", "stage": "data"}`:               `cut: "softly", expected reset or close`,

@@ -2,6 +2,7 @@ package topology
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -90,6 +91,7 @@ func Actions() []string {
 type field struct {
 	key, text string
 	number    bool
+	words     string // for people, if that is another text
 }
 
 // fieldsOf returns the fields of a struct that are set, in the order of the type.
@@ -108,6 +110,7 @@ func fieldsOf(v reflect.Value) []field {
 			}
 		case float64:
 			f.text, f.number = strconv.FormatFloat(x, 'g', -1, 64), true
+			f.words = percent(x)
 		case time.Duration:
 			f.text = x.String()
 		case BitRate, Bytes:
@@ -129,12 +132,13 @@ func (r Rule) String() string { return inWords(r.Action, fieldsOf(reflect.ValueO
 func inWords(action string, fields []field) string {
 	words := []string{action}
 	for _, f := range fields {
+		text := cmp.Or(f.words, quoted(f.text))
 		switch f.key {
 		case "name", "action":
 		case action: // "delay 20ms", not "delay delay 20ms"
-			words = append(words, quoted(f.text))
+			words = append(words, text)
 		default:
-			words = append(words, strings.ReplaceAll(f.key, "_", "-"), quoted(f.text))
+			words = append(words, strings.ReplaceAll(f.key, "_", "-"), text)
 		}
 	}
 	return strings.Join(words, " ")
@@ -193,10 +197,20 @@ func decodeJSON(data []byte, r any) error {
 	if err != nil {
 		return err
 	}
-	d := &decoder{at: make(positions)}
+	d := &decoder{at: make(positions), alone: true}
 	var mistake *Error
 	if err := d.document(data, r); errors.As(err, &mistake) {
 		return &RuleError{mistake.Path, mistake.Message} // a rule has no lines, but keys
 	}
 	return nil
+}
+
+// percent returns a share of 1 in percent, in as many digits as it takes.
+func percent(share float64) string {
+	for digits := 0; ; digits++ {
+		text := strconv.FormatFloat(share*100, 'f', digits, 64)
+		if x, err := strconv.ParseFloat(text, 64); digits == 12 || err == nil && x/100 == share {
+			return text + "%"
+		}
+	}
 }

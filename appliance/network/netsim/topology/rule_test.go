@@ -42,7 +42,7 @@ func TestRuleForms(t *testing.T) {
 		`"from":"10.0.202.0/24","to":"10.0.201.5","host":"2001:db8::/32","protocol":"tcp","port":25,"from_port":1024,"either_port":514,` +
 		`"direction":"out","path":"google","cable":"Data 1","connections":2,"skip_connections":3,"after_bytes":412,"after_records":4,` +
 		`"after":"5s","for":"30s"}`
-	const inWords = `delay 1.5s jitter 20ms loss 0.25 rate 64000 queue 32768 from 10.0.202.0/24 to 10.0.201.5 host 2001:db8::/32 ` +
+	const inWords = `delay 1.5s jitter 20ms loss 25% rate 64000 queue 32768 from 10.0.202.0/24 to 10.0.201.5 host 2001:db8::/32 ` +
 		`protocol tcp port 25 from-port 1024 either-port 514 direction out path google cable "Data 1" ` +
 		`connections 2 skip-connections 3 after-bytes 412 after-records 4 after 5s for 30s`
 	const inTexts = `{"name": "all of it", "action": "delay", "delay": "1500ms", "jitter": "20ms", "loss": "25%", "rate": "64k", "queue": "32KiB",
@@ -82,17 +82,17 @@ rules:
 func TestUnmarshalRuleReportsMistakes(t *testing.T) {
 	for text, want := range map[string]string{
 		`{"action": "drop", "prot": "tcp"}`:         `unknown key "prot", expected one of name, action,`,
-		`{"action": "drop", "to": "everywhere"}`:    `to: "everywhere" here, expected an IP address or a network`,
-		`{"action": "rate", "rate": "fast"}`:        `rate: "fast" here, expected bits per second such as 64k`,
-		`{"action": "loss", "loss": "much"}`:        `loss: "much" here, expected a number such as 0.05, or 5%`,
-		`{"action": "drop", "for": 30}`:             `for: "30" here, expected a time such as`,
-		`{"action": "drop", "port": 70000}`:         `port: "70000" here, expected a whole number from 0 to 65535`,
-		`{"action": "drop", "to": null}`:            `to: nothing here, expected an IP address`,
-		`["drop"]`:                                  `a list here, expected a mapping with any of the keys name, action,`,
+		`{"action": "drop", "to": "everywhere"}`:    `to: "everywhere", expected an IP address or a network`,
+		`{"action": "rate", "rate": "fast"}`:        `rate: "fast", expected bits per second such as 64k`,
+		`{"action": "loss", "loss": "much"}`:        `loss: "much", expected a number such as 0.05, or 5%`,
+		`{"action": "drop", "for": 30}`:             `for: "30", expected a time such as`,
+		`{"action": "drop", "port": 70000}`:         `port: "70000", expected a whole number from 0 to 65535`,
+		`{"action": "drop", "to": null}`:            `to: nothing, expected an IP address`,
+		`["drop"]`:                                  `a list, expected a mapping with any of the keys name, action,`,
 		`{"action": "drop"`:                         `unexpected`,
-		`{"action": "delay", "delay": "-1s"}`:       `delay: "-1s" here, expected a time`,
-		`{"action": "rate", "rate": -1}`:            `rate: "-1" here, expected bits per second`,
-		`{"action": "drop", "to": {"net": "10/8"}}`: `to: a mapping here, expected an IP address`,
+		`{"action": "delay", "delay": "-1s"}`:       `delay: "-1s", expected a time`,
+		`{"action": "rate", "rate": -1}`:            `rate: "-1", expected bits per second`,
+		`{"action": "drop", "to": {"net": "10/8"}}`: `to: a mapping, expected an IP address`,
 	} {
 		var r topology.Rule
 		if err := json.Unmarshal([]byte(text), &r); err == nil || !strings.Contains(err.Error(), want) {

@@ -118,7 +118,7 @@ func TestFlowInJSON(t *testing.T) {
 	if err := json.Unmarshal(text, &again); err != nil || !cmp.Equal(f, again) {
 		t.Errorf("read again: %+v, %v", again, err)
 	}
-	if err := json.Unmarshal([]byte(`{"rate": "5"}`), &again); err == nil || !strings.HasPrefix(err.Error(), `rate: "5" here, expected messages in a time`) {
+	if err := json.Unmarshal([]byte(`{"rate": "5"}`), &again); err == nil || !strings.HasPrefix(err.Error(), `rate: "5", expected messages in a time`) {
 		t.Errorf("a wrong rate: %v", err)
 	}
 }

@@ -1,0 +1,89 @@
+package control_test
+
+import (
+	"encoding/json"
+	"errors"
+	"net/netip"
+	"slices"
+	"testing"
+
+	"github.com/esasim/esasim/appliance/box"
+	"github.com/esasim/esasim/appliance/control"
+	"github.com/esasim/esasim/appliance/users"
+)
+
+// The tables of the appliance and of hosts are those of package box.
+func TestTables(t *testing.T) {
+	b := startBox(t, nil)
+	socket, _ := serve(t, b)
+	c, ctx := dialControl(t, "unix", socket), within(t)
+	for _, host := range []string{"", "server", "10.0.201.25"} {
+		want, err := b.Tables(host)
+		if err != nil {
+			t.Fatal(err)
+		}
+		sockets, err1 := c.Sockets(ctx, host)
+		neighbors, err2 := c.Neighbors(ctx, host)
+		routes, err3 := c.Routes(ctx, host)
+		interfaces, err4 := c.Interfaces(ctx, host)
+		if err := errors.Join(err1, err2, err3, err4); err != nil {
+			t.Fatal(err)
+		}
+		if !slices.Equal(sockets, want.Sockets) || !slices.Equal(routes, want.Routes) ||
+			len(neighbors) != len(want.Neighbors) || len(interfaces) != len(want.Interfaces) {
+			t.Errorf("host %q: %+v %+v, want %+v", host, sockets, routes, want)
+		}
+	}
+	var refused *control.RequestError
+	if _, err := c.Routes(ctx, "nobody"); !errors.As(err, &refused) || refused.Status != 404 {
+		t.Errorf("routes of nobody: %v", err)
+	}
+}
+
+func TestSessions(t *testing.T) {
+	b := startBox(t, nil)
+	socket, _ := serve(t, b)
+	c, ctx := dialControl(t, "unix", socket), within(t)
+	if list, err := c.Sessions(ctx); err != nil || len(list) != 0 {
+		t.Errorf("sessions at the start: %+v, %v", list, err)
+	}
+	a := b.Appliance()
+	admin, _ := a.Users.Lookup("admin")
+	login := a.Logins.Open(admin, netip.MustParseAddr("10.0.201.4"), "cli")
+	defer login.Close()
+	authority := a.Users.Authorize(admin, nil, users.AuthorityOptions{})
+	defer authority.Close()
+	login.EndBy(authority)
+	list, err := c.Sessions(ctx)
+	if err != nil || len(list) != 1 || list[0].ID != login.ID() || list[0].Address.String() != "10.0.201.4" {
+		t.Errorf("sessions: %+v, %v", list, err)
+	}
+	if s, err := c.Session(ctx, login.ID()); err != nil || s.User != "admin" || s.Service != "cli" {
+		t.Errorf("session: %+v, %v", s, err)
+	}
+	if err := c.EndSession(ctx, login.ID()); err != nil || authority.Err() == nil {
+		t.Errorf("the session goes on: %v", err)
+	}
+	login.Close()
+	var refused *control.RequestError
+	if err := c.EndSession(ctx, login.ID()); !errors.As(err, &refused) || refused.Status != 404 {
+		t.Errorf("ended again: %v", err)
+	}
+	_, text := sendRequest(t, socketClient(t, socket), "DELETE", "http://esasim/v1/sessions/x", "")
+	expectProblem(t, text, 400, "session", `"x"`)
+	accounts, err := c.Users(ctx)
+	if err != nil || !slices.Equal(accounts, []box.User{{
+		Name: "admin", FullName: "Administrator", Role: users.Administrator,
+	}}) {
+		t.Errorf("accounts: %+v, %v", accounts, err)
+	}
+}
+
+// expectProblem compares the details of a problem with those that are expected.
+func expectProblem(t *testing.T, text string, status int, field, value string) {
+	t.Helper()
+	var p control.Problem
+	if err := json.Unmarshal([]byte(text), &p); err != nil || p.Status != status || p.Field != field || string(p.Value) != value {
+		t.Errorf("%s, %v: want status %d, field %s, value %s", text, err, status, field, value)
+	}
+}

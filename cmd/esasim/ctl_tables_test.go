@@ -1,0 +1,45 @@
+package main
+
+import (
+	"encoding/json"
+	"regexp"
+	"slices"
+	"testing"
+
+	"github.com/esasim/esasim/appliance/box"
+)
+
+// expectCtl runs esasim ctl and compares what it prints with a regular expression.
+func (p *program) expectCtl(t *testing.T, want string, args ...string) {
+	t.Helper()
+	status, out, stderr := p.ctl(t, args...)
+	if status != 0 || !regexp.MustCompile(want).MatchString(out) {
+		t.Errorf("esasim ctl %q: %d %s%s, want %s", args, status, out, stderr, want)
+	}
+}
+
+// The tables of the appliance and of hosts, sessions and accounts, for people and as JSON.
+func TestCtlTables(t *testing.T) {
+	p := start(t, shortHome(t))
+	p.expectCtl(t, `(?m)^PROTOCOL +UNREAD .*\n(.*\n)*tcp4 +0 +0 +10\.0\.202\.7:22 +- +LISTEN +ginetd$`, "net", "sockets")
+	p.expectCtl(t, `(?m)^tcp4 +0 +0 +10\.0\.201\.5:7 +- +LISTEN`, "net", "sockets", "--host", "server")
+	p.expectCtl(t, `(?m)^10\.0\.202\.7 +00:50:56:0a:02:07 +Data 1 +permanent +-$`, "net", "arp")
+	p.expectCtl(t, `(?m)^0\.0\.0\.0/0 +10\.0\.202\.1 +UGS +Data 1 +-$`, "net", "routes")
+	p.expectCtl(t, `(?m)^Data 1 +up +10\.0\.202\.7/24 2001:db8:202::7/64 +\d+ +\d+ `, "net", "interfaces")
+	p.expectCtl(t, `^NAME +ROLE +STATE +KEYS +SESSIONS +FULL NAME\nadmin +Administrator +active +0 +0 +Administrator\n$`, "user", "list")
+	p.expectCtl(t, `^No session is open\.\n$`, "session", "list")
+	_, out, _ := p.ctl(t, "net", "interfaces", "--json")
+	var list []box.Interface
+	if err := json.Unmarshal([]byte(out), &list); err != nil || len(list) < 3 || list[0].Name != "Data 1" {
+		t.Errorf("interfaces as JSON: %v, %s", err, out)
+	}
+	if got := runFailing(t, p.home, "ctl", "net", "arp", "--host", "nobody"); !regexp.MustCompile(`has no host "nobody", expected one of .*server`).MatchString(got) {
+		t.Error(got)
+	}
+	if got := runFailing(t, p.home, "ctl", "session", "end", "7"); got != "there is no open session 7: esasim ctl session list lists what there is" {
+		t.Error(got)
+	}
+	if got := completions(t, "esasim ctl --socket "+p.ready.Socket+" session end "); !slices.Equal(got, []string{"all"}) {
+		t.Errorf("sessions to end: %q", got)
+	}
+}
