@@ -29,7 +29,7 @@ import (
 var loopback = netip.MustParseAddrPort("127.0.0.1:0")
 
 // run boots a topology for a benchmark, by default lab.
-func run(b *testing.B, o box.Options) *box.Box {
+func run(b testing.TB, o box.Options) *box.Box {
 	b.Helper()
 	if o.Topology == nil {
 		_, data, _ := fixtures.Topology("lab")
@@ -213,52 +213,17 @@ func until(r io.Reader, prompt string) error {
 // idleSessions is the number of sessions that BenchmarkIdleSession opens.
 const idleSessions = 200
 
-// idleClient is the environment variable that makes the test binary the client of
-// BenchmarkIdleSession, so that its memory is not counted.
-const idleClient = "ESASIM_TEST_IDLE_CLIENT"
-
-func TestMain(m *testing.M) {
-	addr := os.Getenv(idleClient)
-	if addr == "" {
-		os.Exit(m.Run())
-	}
-	for range idleSessions {
-		c, err := ssh.Dial("tcp", addr, &clientConfig)
-		if err == nil {
-			_, _, err = openSession(c)
-		}
-		if err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			os.Exit(1)
-		}
-	}
-	fmt.Println("ready")
-	io.Copy(io.Discard, os.Stdin) // until the benchmark ends
-}
-
 // BenchmarkIdleSession measures the memory of a session at its prompt. It includes the
 // connection and, behind a door, both of its ends in the simulated network.
 func BenchmarkIdleSession(b *testing.B) {
 	realAndDoor(b, func(b *testing.B, addr string) {
-		dial(b, addr).Close()
+		client := startClient(b, addr)
+		client.do("logins", 1)
 		for b.Loop() {
 			before := inUse()
-			client := exec.Command(os.Args[0])
-			client.Env = append(os.Environ(), idleClient+"="+addr)
-			client.Stderr = os.Stderr
-			in, _ := client.StdinPipe()
-			out, _ := client.StdoutPipe()
-			if err := client.Start(); err != nil {
-				b.Fatal(err)
-			}
-			if _, err := io.ReadFull(out, make([]byte, len("ready"))); err != nil {
-				b.Fatal(err)
-			}
+			client.do("open", idleSessions)
 			b.ReportMetric(float64(inUse()-before)/idleSessions/1024, "KiB/session")
-			in.Close()
-			if err := client.Wait(); err != nil {
-				b.Fatal(err)
-			}
+			client.do("close", 1)
 		}
 	})
 }
