@@ -166,7 +166,8 @@ func TestBrowserFollowsACapture(t *testing.T) {
 	w.do(chromedp.WaitNotVisible(chromedp.CSS("#follow")))
 
 	here := ask(w, chromedp.Evaluate[string](`location.href`))
-	w.do(chromedp.Navigate(here+"/packet/1"), chromedp.WaitVisible(chromedp.CSS("nav.pager")))
+	w.open(here + "/packet/1")
+	w.do(chromedp.WaitVisible(chromedp.CSS("nav.pager")))
 	place := `(() => {
 		const next = document.querySelector('nav.pager [data-pager="next"]');
 		const r = next.getBoundingClientRect();
@@ -210,7 +211,8 @@ func TestBrowserFollowsAPacketAndAStream(t *testing.T) {
 		chromedp.Click(chromedp.CSS("#follow")))
 	file := ask(list, chromedp.Evaluate[string](`location.href`))
 	for w, address := range map[*window]string{packet: "/packet/1", stream: "/stream/1"} {
-		w.do(chromedp.Navigate(file+address), chromedp.WaitVisible(chromedp.CSS("[data-growing]")))
+		w.open(file + address)
+		w.do(chromedp.WaitVisible(chromedp.CSS("[data-growing]")))
 	}
 	stream.do(chromedp.Click(chromedp.CSS("#follow")))
 	sent := stream.text(".pair:has(.client)")
@@ -256,7 +258,8 @@ func TestBrowserNarrowWindows(t *testing.T) {
 		{1280, 900}} {
 		w.do(chromedp.EmulateViewport(size.width, size.height))
 		for _, p := range pages {
-			w.do(chromedp.Navigate(base+p), chromedp.WaitVisible(chromedp.CSS("main")))
+			w.open(base + p)
+			w.do(chromedp.WaitVisible(chromedp.CSS("main")))
 			wide := ask(w, chromedp.Evaluate[int](`document.documentElement.scrollWidth -
 				document.documentElement.clientWidth`))
 			if wide > 0 {
@@ -296,7 +299,8 @@ func TestBrowserLandmarks(t *testing.T) {
 	base := "https://" + box.DoorAddrs()["https"].String()
 	for _, p := range []string{"/monitor/system_status", "/network/ip_interfaces",
 		"/help_and_support/packet_capture", file, file + "/packet/1", file + "/stream/1"} {
-		w.do(chromedp.Navigate(base+p), chromedp.WaitVisible(chromedp.CSS("main")))
+		w.open(base + p)
+		w.do(chromedp.WaitVisible(chromedp.CSS("main")))
 		same := ask(w, chromedp.Evaluate[string](`(() => {
 			const seen = new Set(), same = [];
 			const marks = "nav, section, form[role=search], [role=region]";

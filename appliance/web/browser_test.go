@@ -53,7 +53,7 @@ func openWindow(t *testing.T, box *appliancetest.Box) *window {
 	if err := chromedp.Do(ctx, chromedp.Navigate("about:blank")); err != nil {
 		t.Fatal(err)
 	}
-	w.do(chromedp.Navigate("https://" + box.DoorAddrs()["https"].String() + "/"))
+	w.open("https://" + box.DoorAddrs()["https"].String() + "/")
 	return w
 }
 
@@ -68,6 +68,22 @@ func (w *window) do(actions ...action) {
 			w.t.Fatalf("%v\nthe page reads:\n%s", err, text)
 		}
 	}
+}
+
+// open opens a page. A page that was loading itself anew at that moment, because the appliance has
+// changed, makes the browser drop the other page: then it is opened again.
+func (w *window) open(url string) {
+	w.t.Helper()
+	for range 5 {
+		_, err := step(w, chromedp.Navigate(url))
+		if err == nil {
+			return
+		}
+		if !strings.Contains(err.Error(), "net::ERR_ABORTED") {
+			w.t.Fatal(err)
+		}
+	}
+	w.t.Fatalf("%s was dropped five times", url)
 }
 
 // step runs an action, within stepTimeout.
