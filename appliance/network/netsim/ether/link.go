@@ -133,8 +133,12 @@ func (l *link) ParseHeader(pkt *stack.PacketBuffer) bool {
 }
 
 // Capabilities leaves checksums to the stack, so that captures contain true ones. The
-// exception is TCP's, which are computed when a packet is split, see offload.go.
+// exception is TCP's, which are computed when a packet is split, see offload.go. Before gVisor
+// attaches the link, which then makes the neighbor caches, it says nothing about them.
 func (l *link) Capabilities() stack.LinkEndpointCapabilities {
+	if !l.IsAttached() && nicType() != nil {
+		return stack.CapabilityNone
+	}
 	return stack.CapabilityResolutionRequired
 }
 
@@ -143,7 +147,7 @@ func (l *link) Attach(d stack.NetworkDispatcher) {
 		l.dispatcher.Store(nil)
 		return
 	}
-	emptyNeighborCaches(d)
+	addNeighborCaches(d)
 	l.dispatcher.Store(&d)
 }
 
