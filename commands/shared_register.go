@@ -3,6 +3,7 @@ package commands
 import (
 	"cmp"
 	"slices"
+	"sync"
 
 	"github.com/esasim/esasim/shell"
 )
@@ -21,8 +22,10 @@ func register(c *shell.Command) *shell.Command {
 	return c
 }
 
-// All returns every command, sorted by name.
-func All() []*shell.Command {
+// All returns every command, sorted by name. All callers share the slice, which must not be changed.
+func All() []*shell.Command { return sorted() }
+
+var sorted = sync.OnceValue(func() []*shell.Command {
 	byName := func(a, b *shell.Command) int { return cmp.Compare(a.Name, b.Name) }
 	return slices.SortedFunc(slices.Values(table), byName)
-}
+})

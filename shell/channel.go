@@ -313,7 +313,7 @@ func (h *channelHandler) finish(ended chan<- struct{}, status *int) {
 // newSession creates the session of a shell or a command line.
 func (h *channelHandler) newSession() *session {
 	idleTimeout := cmp.Or(h.limits.IdleTimeout, h.Appliance.AdminAccess().CLIIdle())
-	s := newSession(h.Appliance, h.catalog, h.ch.account, h.ch, h.window, idleTimeout)
+	s := newSession(h.Appliance, h.catalog(), h.ch.account, h.ch, h.window, idleTimeout)
 	s.clientAddr, s.localAddr = h.ch.clientAddr, h.ch.localAddr
 	h.session = s
 	return s

@@ -106,10 +106,12 @@ func (s *Server) Start(ctx context.Context) error {
 		s.connClock = clock.System()
 	}
 	r := &runningServer{
-		Server:  s,
-		runCtx:  s.runCtx,
-		limits:  s.Limits.withDefaults(),
-		catalog: newCatalog(s.Commands, s.Appliance.Product.Version),
+		Server: s,
+		runCtx: s.runCtx,
+		limits: s.Limits.withDefaults(),
+		catalog: sync.OnceValue(func() *catalog {
+			return newCatalog(s.Commands, s.Appliance.Product.Version)
+		}),
 	}
 	r.addHostKeys(key)
 	r.ssh = r.newSSHServer()
@@ -185,7 +187,7 @@ type runningServer struct {
 	*Server
 	runCtx  context.Context // Stop cancels it; its cause is a StoppedError
 	limits  Limits
-	catalog *catalog
+	catalog func() *catalog // made at the first session
 	ssh     *ssh.Server
 
 	firstKey gossh.Signer

@@ -1,6 +1,7 @@
 package box
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -8,6 +9,7 @@ import (
 	"net"
 	"net/netip"
 	"path/filepath"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -188,12 +190,11 @@ func certificate(a *appliance.Appliance, o Options) func() (*tls.Certificate, er
 // mayRun returns a function that reports whether accounts of a role may run the command with
 // the given name. No role may run a command that does not exist.
 func mayRun() func(users.Role, string) bool {
-	allows := map[string]func(users.Role) bool{}
-	for _, c := range commands.All() {
-		allows[c.Name] = c.Allows
-	}
+	all := commands.All()
 	return func(role users.Role, command string) bool {
-		allow, ok := allows[command]
-		return ok && allow(role)
+		i, ok := slices.BinarySearchFunc(all, command, func(c *shell.Command, name string) int {
+			return cmp.Compare(c.Name, name)
+		})
+		return ok && all[i].Allows(role)
 	}
 }
