@@ -12,7 +12,6 @@ import (
 	"github.com/esasim/esasim/appliance"
 	"github.com/esasim/esasim/appliance/appliancetest"
 	"github.com/esasim/esasim/appliance/mail"
-	"github.com/esasim/esasim/appliance/network/netsim/peers"
 	"github.com/esasim/esasim/appliance/network/netsim/topology"
 )
 
@@ -149,7 +148,7 @@ func TestSMTPPingSendsEnteredMessage(t *testing.T) {
 		s.Type(line)
 	}
 	s.Expect("Test complete.")
-	mails := b.World().Peer("mx/mx").(*peers.MailExchanger).Messages()
+	mails := b.Mail("mx").Messages()
 	if len(mails) != 1 {
 		t.Fatalf("the server received %d mails, want 1", len(mails))
 	}

@@ -14,7 +14,6 @@ import (
 
 	"github.com/esasim/esasim/appliance/appliancetest"
 	"github.com/esasim/esasim/appliance/clock"
-	"github.com/esasim/esasim/appliance/network/netsim/peers"
 )
 
 // TestMailedConfigurationArrives: the mail server of the recipients gets the file that saveconfig
@@ -25,7 +24,7 @@ func TestMailedConfigurationArrives(t *testing.T) {
 	for i, how := range []string{"y 1", "n 2"} {
 		b.Exec("saveconfig " + how)
 		b.Exec("mailconfig joe@example.com " + how)
-		arrived, err := b.World().Peer("mail/mx").(*peers.MailExchanger).Await(t.Context(), i+1)
+		arrived, err := b.Mail("mail").Await(t.Context(), i+1)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -6,7 +6,6 @@ import (
 
 	"github.com/esasim/esasim/appliance/appliancetest"
 	"github.com/esasim/esasim/appliance/clock"
-	"github.com/esasim/esasim/appliance/network/netsim/peers"
 )
 
 // timeTopology is a world with a correct time server and one that is an hour ahead.
@@ -53,7 +52,7 @@ func TestNTPConfigSetsTheClock(t *testing.T) {
 			t.Fatalf("after the change, the date is %q", b.Exec("date"))
 		}
 	}
-	if n := b.World().Peer("right/ntp").(*peers.NTPServer).Queries(); n != 0 {
+	if n := b.NTP("right").Queries(); n != 0 {
 		t.Errorf("the removed server received %d queries", n)
 	}
 }

@@ -1,25 +1,17 @@
 package appliancetest
 
 import (
-	"bytes"
 	"context"
 	"crypto"
 	"crypto/ed25519"
 	"fmt"
 	"io"
-	"io/fs"
 	"log/slog"
 	"net/netip"
-	"path"
-	"slices"
+	"os"
 	"strings"
+	"sync"
 	"testing"
-	"time"
-
-	"github.com/gopacket/gopacket"
-	"github.com/gopacket/gopacket/layers"
-	"github.com/gopacket/gopacket/pcapgo"
-	"golang.org/x/crypto/ssh"
 
 	"github.com/esasim/esasim/appliance"
 	"github.com/esasim/esasim/appliance/box"
@@ -40,18 +32,17 @@ const (
 // loopback stands for any free port of this machine.
 var loopback = netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), 0)
 
-// waitTimeout bounds waits. A test that succeeds does not reach it.
-const waitTimeout = time.Minute
-
 // A Box is an appliance that runs for one test, with its simulated network.
 type Box struct {
 	*box.Box
-	SSHAddr string // HOST:PORT on this machine, of the door called "ssh"; "" if there is none
-	FTPAddr string // of the door called "ftp"
 
-	t      testing.TB
-	client *ssh.Client // nil before the first session
-	faults []topology.Rule
+	// Addresses on this machine, HOST:PORT, of the doors called "ssh", "ftp", "http", "https" and
+	// "smtp"; "" if there is no such door.
+	SSHAddr, FTPAddr, HTTPAddr, HTTPSAddr, SMTPAddr string
+
+	t       testing.TB
+	factory *Account
+	faults  []topology.Rule
 }
 
 // startOptions are the values that options change.
@@ -71,21 +62,51 @@ func Faults(rules ...topology.Rule) Option {
 // Topology selects a built-in topology. The default is "lab".
 func Topology(name string) Option {
 	return func(o *startOptions) error {
-		file, data, ok := fixtures.Topology(name)
+		blueprint, ok := blueprints[name]
 		if !ok {
 			return fmt.Errorf("there is no topology %q: expected one of %s",
 				name, strings.Join(fixtures.Topologies(), ", "))
 		}
 		var err error
-		o.Topology, err = box.LoadTopology(file, data)
+		o.Blueprint, err = blueprint()
 		return err
 	}
 }
 
+// blueprints has the blueprint of each built-in topology, which is made at its first use. All boxes
+// of a test binary share them.
+var blueprints = func() map[string]func() (*box.Blueprint, error) {
+	all := make(map[string]func() (*box.Blueprint, error))
+	for _, name := range fixtures.Topologies() {
+		all[name] = sync.OnceValues(func() (*box.Blueprint, error) {
+			file, data, _ := fixtures.Topology(name)
+			t, err := box.LoadTopology(file, data)
+			if err != nil {
+				return nil, err
+			}
+			return box.NewBlueprint(t)
+		})
+	}
+	return all
+}()
+
 // TopologyText sets a topology of the test's own, in YAML.
 func TopologyText(yaml string) Option {
-	return func(o *startOptions) (err error) {
-		o.Topology, err = box.LoadTopology("topology", []byte(yaml))
+	return topologyOf("topology", func() ([]byte, error) { return []byte(yaml), nil })
+}
+
+// TopologyFile sets a topology of the test's own, which a file in YAML describes.
+func TopologyFile(name string) Option {
+	return topologyOf(name, func() ([]byte, error) { return os.ReadFile(name) })
+}
+
+func topologyOf(name string, read func() ([]byte, error)) Option {
+	return func(o *startOptions) error {
+		text, err := read()
+		if err == nil {
+			o.Blueprint = nil
+			o.Topology, err = box.LoadTopology(name, text)
+		}
 		return err
 	}
 }
@@ -127,55 +148,90 @@ func HostKey(k crypto.Signer) Option {
 // the test fails.
 func Start(t testing.TB, options ...Option) *Box {
 	t.Helper()
+	b, err := newBox(t.Context(), testLog{t}, t.TempDir, options)
+	if err != nil {
+		t.Fatal("appliancetest: ", err)
+	}
+	b.bind(t)
+	t.Cleanup(b.stop)
+	return b
+}
+
+// newBox starts a box that belongs to no test yet. The box writes the simulator's log to log, and
+// tempDir makes the directory of its data if no option sets one.
+func newBox(ctx context.Context, log io.Writer, tempDir func() string, options []Option) (*Box, error) {
 	o := startOptions{Options: box.Options{
 		HostKey:   ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize)),
 		DoorAddrs: map[string]netip.AddrPort{},
-		Logger:    slog.New(slog.NewTextHandler(testLog{t}, &slog.HandlerOptions{Level: slog.LevelWarn})),
+		Logger:    slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelWarn})),
 	}}
-	for _, option := range append([]Option{Topology("lab")}, options...) {
+	for _, option := range options {
 		if err := option(&o); err != nil {
-			t.Fatal("appliancetest:", err)
+			return nil, err
 		}
+	}
+	if o.Topology == nil && o.Blueprint == nil {
+		if err := Topology("lab")(&o); err != nil {
+			return nil, err
+		}
+	}
+	if o.Blueprint != nil {
+		o.Topology = o.Blueprint.Topology()
 	}
 	for _, d := range o.Topology.Doors.In {
 		o.DoorAddrs[d.Name] = loopback
 	}
 	if o.Dir == "" {
-		o.Dir = t.TempDir()
+		o.Dir = tempDir()
 	}
 	o.KeepEvents = events.DefaultKept
 	inner, err := box.New(o.Options)
 	if err != nil {
-		t.Fatal("appliancetest:", err)
+		return nil, err
 	}
-	b := &Box{Box: inner, t: t, faults: o.faults}
+	b := &Box{Box: inner, faults: o.faults}
 	if err := b.addFaults(); err != nil {
-		t.Fatal("appliancetest:", err)
+		return nil, err
 	}
-	if err := inner.Start(t.Context()); err != nil {
-		t.Fatal("appliancetest:", err)
+	if err := inner.Start(ctx); err != nil {
+		return nil, err
 	}
-	t.Cleanup(b.stop)
-	for name, addr := range inner.DoorAddrs() {
-		switch name {
-		case "ssh":
-			b.SSHAddr = addr.String()
-		case "ftp":
-			b.FTPAddr = addr.String()
+	return b, nil
+}
+
+// For returns the same box for another test, whose methods fail that test: a subtest, for example.
+func (b *Box) For(t testing.TB) *Box {
+	other := &Box{Box: b.Box, faults: b.faults}
+	other.bind(t)
+	return other
+}
+
+// bind makes b the box of a test. The box has been started.
+func (b *Box) bind(t testing.TB) {
+	b.t = t
+	addrs := b.DoorAddrs()
+	for name, field := range map[string]*string{
+		"ssh": &b.SSHAddr, "ftp": &b.FTPAddr, "http": &b.HTTPAddr, "https": &b.HTTPSAddr, "smtp": &b.SMTPAddr,
+	} {
+		if addr, ok := addrs[name]; ok {
+			*field = addr.String()
 		}
 	}
-	return b
+	b.factory = b.Account(User, Passphrase)
 }
 
 func (b *Box) stop() {
-	if b.client != nil {
-		b.client.Close()
+	b.t.Helper()
+	b.factory.close()
+	if err := stopBox(b.Box); err != nil {
+		b.t.Error("appliancetest: stop: ", err)
 	}
+}
+
+func stopBox(b *box.Box) error {
 	ctx, cancel := context.WithTimeout(context.Background(), waitTimeout)
 	defer cancel()
-	if err := b.Stop(ctx); err != nil {
-		b.t.Error("appliancetest: stop:", err)
-	}
+	return b.Stop(ctx)
 }
 
 // A testLog writes the simulator's log to the log of the test.
@@ -184,115 +240,4 @@ type testLog struct{ t testing.TB }
 func (l testLog) Write(p []byte) (int, error) {
 	l.t.Log(strings.TrimSuffix(string(p), "\n"))
 	return len(p), nil
-}
-
-// Dial opens an SSH connection for an account. The caller closes it.
-func (b *Box) Dial(user, passphrase string) (*ssh.Client, error) {
-	return ssh.Dial("tcp", b.SSHAddr, &ssh.ClientConfig{
-		User:            user,
-		Auth:            []ssh.AuthMethod{ssh.Password(passphrase)},
-		HostKeyCallback: ssh.InsecureIgnoreHostKey(), // the server is in this process
-		Timeout:         waitTimeout,
-	})
-}
-
-// newSession opens a session on the connection that all sessions and commands of the factory
-// account share. After a reboot it opens a new connection.
-func (b *Box) newSession() *ssh.Session {
-	b.t.Helper()
-	ctx, cancel := context.WithTimeout(b.t.Context(), waitTimeout)
-	defer cancel()
-	err := b.WaitSettled(ctx)
-	if err == nil && b.client != nil {
-		if s, err := b.client.NewSession(); err == nil {
-			return s
-		}
-		b.client.Close()
-	}
-	if err == nil {
-		b.client, err = b.Dial(User, Passphrase)
-	}
-	if err != nil {
-		b.t.Fatal("appliancetest: log in:", err)
-	}
-	s, err := b.client.NewSession()
-	if err != nil {
-		b.t.Fatal("appliancetest: open a session:", err)
-	}
-	return s
-}
-
-// Exec runs a command line as "ssh admin@esa COMMAND" does, and returns its output. If the
-// exit status is not 0, the test fails.
-func (b *Box) Exec(command string) string {
-	b.t.Helper()
-	s := b.newSession()
-	defer s.Close()
-	out, err := s.CombinedOutput(command)
-	if err != nil {
-		b.t.Fatalf("appliancetest: %s: %v\n%s", command, err, out)
-	}
-	return string(out)
-}
-
-// Files returns the file area of the appliance, with names such as "data/pub/diagnostic".
-func (b *Box) Files() fs.FS { return b.Appliance().Files }
-
-// Captures returns the names of the packet captures in Files, the oldest first.
-func (b *Box) Captures() []string {
-	b.t.Helper()
-	names, err := fs.Glob(b.Files(), "data/pub/diagnostic/*.cap")
-	if err != nil {
-		b.t.Fatal("appliancetest: list captures:", err)
-	}
-	slices.Sort(names) // by time, which is at their ends
-	return names
-}
-
-// A Packet is a decoded frame of a capture.
-type Packet struct {
-	gopacket.Packet
-}
-
-// Packets decodes the capture of that name, which is one of Captures. If a frame cannot be
-// decoded, or has a wrong checksum, the test fails.
-func (b *Box) Packets(name string) []Packet {
-	b.t.Helper()
-	data, err := fs.ReadFile(b.Files(), name)
-	if err != nil {
-		b.t.Fatal("appliancetest: read capture:", err)
-	}
-	r, err := pcapgo.NewReader(bytes.NewReader(data))
-	if err != nil {
-		b.t.Fatalf("appliancetest: %s: %v", path.Base(name), err)
-	}
-	var out []Packet
-	for {
-		frame, info, err := r.ReadPacketData()
-		if err == io.EOF {
-			return out
-		}
-		if err != nil {
-			b.t.Fatalf("appliancetest: %s: frame %d: %v", path.Base(name), len(out)+1, err)
-		}
-		p := gopacket.NewPacket(frame, layers.LayerTypeEthernet, gopacket.Default)
-		p.Metadata().CaptureInfo = info
-		if e := p.ErrorLayer(); e != nil {
-			b.t.Fatalf("appliancetest: %s: frame %d: %v", path.Base(name), len(out)+1, e.Error())
-		}
-		for _, l := range p.Layers() {
-			if c, ok := l.(interface {
-				SetNetworkLayerForChecksum(gopacket.NetworkLayer) error
-			}); ok && p.NetworkLayer() != nil {
-				if err := c.SetNetworkLayerForChecksum(p.NetworkLayer()); err != nil {
-					b.t.Fatalf("appliancetest: %s: frame %d: %v", path.Base(name), len(out)+1, err)
-				}
-			}
-		}
-		if err, wrong := p.VerifyChecksums(); err != nil || len(wrong) > 0 {
-			b.t.Fatalf("appliancetest: %s: frame %d: checksums %v %v", path.Base(name), len(out)+1,
-				wrong, err)
-		}
-		out = append(out, Packet{p})
-	}
 }

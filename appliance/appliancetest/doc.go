@@ -11,10 +11,13 @@
 // client under test may be of any kind. When the test ends, the appliance is stopped and its
 // directory is removed.
 //
-// Box.Login opens a session at the prompt, with Expect to read its output. Box.Fault makes the
-// network fail while the appliance runs: drops, resets, delays, pulled cables. Box.Captures and
-// Box.Packets read packet captures. Box.World leads to the simulated servers and to what they
-// have received.
+// Box.Login opens a session at the prompt, with Expect to read its output; Box.Account does it for
+// other accounts. Box.Fault makes the network fail while the appliance runs: drops, resets, delays,
+// pulled cables. Box.Captures and Box.Packets read packet captures. Box.Mail, Box.Syslog and Box.DNS
+// lead to the simulated servers and to what they have received. Box.WaitFor waits until something
+// happens, and Box.Reset puts everything back to the state after the start.
+//
+// Run shares one box among the tests of a package: see Shared.
 //
 // Boxes share nothing: tests with a box each may run in parallel.
 //

@@ -56,3 +56,11 @@ func (t *exampleT) TempDir() string {
 	t.Cleanup(func() { os.RemoveAll(dir) })
 	return dir
 }
+
+// exampleTests stands for the *testing.M of a package with one test.
+type exampleTests func(t testing.TB)
+
+func (f exampleTests) Run() int {
+	f(t)
+	return 0
+}

@@ -23,23 +23,24 @@ type Session struct {
 	received chan struct{}   // wakes Match when output has arrived
 }
 
-// Login opens a session for the factory account and blocks until its prompt appears.
-func (b *Box) Login() *Session {
+// Login opens a session and blocks until its prompt appears.
+func (a *Account) Login() *Session {
+	b := a.box
 	b.t.Helper()
-	s := b.newSession()
+	s := a.newSession()
 	out, err := s.StdoutPipe()
 	if err != nil {
-		b.t.Fatal("appliancetest:", err)
+		b.t.Fatal("appliancetest: ", err)
 	}
 	in, err := s.StdinPipe()
 	if err != nil {
-		b.t.Fatal("appliancetest:", err)
+		b.t.Fatal("appliancetest: ", err)
 	}
 	if err := s.RequestPty("vt100", 24, 200, ssh.TerminalModes{}); err != nil {
-		b.t.Fatal("appliancetest: request a terminal:", err)
+		b.t.Fatal("appliancetest: request a terminal: ", err)
 	}
 	if err := s.Shell(); err != nil {
-		b.t.Fatal("appliancetest: start the session:", err)
+		b.t.Fatal("appliancetest: start the session: ", err)
 	}
 	c := &Session{t: b.t, ssh: s, in: in, ended: make(chan struct{}), received: make(chan struct{}, 1)}
 	go c.readOutput(out)
@@ -79,19 +80,28 @@ func (s *Session) Keys(keys string) {
 }
 
 // Expect blocks until the session prints text. It returns the output since the previous Expect
-// or Match, up to and including text. Line ends are "\n". If text does not appear within 30 s,
+// or Match, up to and including text. Line ends are "\n". If text does not appear within a minute,
 // or the session ends without it, the test fails.
-func (s *Session) Expect(text string) string {
+func (s *Session) Expect(text string, limits ...Limit) string {
 	s.t.Helper()
-	return s.Match(regexp.QuoteMeta(text))[0]
+	return s.expect(regexp.MustCompile(regexp.QuoteMeta(text)), text, limits)[0]
 }
 
 // Match is like Expect for a regular expression. The first element of the result is the output
 // up to the end of the match, and the others are the submatches of the groups in expr.
-func (s *Session) Match(expr string) []string {
+func (s *Session) Match(expr string, limits ...Limit) []string {
 	s.t.Helper()
-	re := regexp.MustCompile(expr)
-	ctx, cancel := context.WithTimeout(s.t.Context(), waitTimeout)
+	re, err := regexp.Compile(expr)
+	if err != nil {
+		s.t.Fatal("appliancetest: ", err)
+	}
+	return s.expect(re, expr, limits)
+}
+
+// expect is Match; want is for the message of a failed test.
+func (s *Session) expect(re *regexp.Regexp, want string, limits []Limit) []string {
+	s.t.Helper()
+	ctx, cancel := limited(s.t.Context(), limits)
 	defer cancel()
 	for {
 		if found, ok := s.match(re); ok {
@@ -103,9 +113,11 @@ func (s *Session) Match(expr string) []string {
 			if found, ok := s.match(re); ok {
 				return found
 			}
-			s.t.Fatalf("appliancetest: the session ended; it printed %q, want %q", s.unmatched(), expr)
+			s.t.Fatalf("appliancetest: the session ended; it printed%s\nwant%s",
+				indented(s.unmatched()), indented(want))
 		case <-ctx.Done():
-			s.t.Fatalf("appliancetest: the session printed %q, want %q", s.unmatched(), expr)
+			s.t.Fatalf("appliancetest: %v: the session printed%s\nwant%s",
+				context.Cause(ctx), indented(s.unmatched()), indented(want))
 		}
 	}
 }
@@ -140,15 +152,16 @@ func (s *Session) unmatched() string {
 }
 
 // Wait blocks until the appliance has ended the session. It returns the output after the latest
-// Expect or Match. If the session does not end within 30 s, the test fails.
-func (s *Session) Wait() string {
+// Expect or Match. If the session does not end within a minute, the test fails.
+func (s *Session) Wait(limits ...Limit) string {
 	s.t.Helper()
-	ctx, cancel := context.WithTimeout(s.t.Context(), waitTimeout)
+	ctx, cancel := limited(s.t.Context(), limits)
 	defer cancel()
 	select {
 	case <-s.ended:
 	case <-ctx.Done():
-		s.t.Fatalf("appliancetest: the session does not end; it printed %q", s.unmatched())
+		s.t.Fatalf("appliancetest: the session does not end: %v; it printed%s",
+			context.Cause(ctx), indented(s.unmatched()))
 	}
 	return s.unmatched()
 }

@@ -43,6 +43,9 @@ func NewBlueprint(t *topology.Topology) (*Blueprint, error) {
 	return p, err
 }
 
+// Topology returns the topology of which the blueprint was made. It must not be changed.
+func (p *Blueprint) Topology() *topology.Topology { return p.topology }
+
 // world returns the topology with what the options say about its doors, and reports whether it is
 // known to be free of mistakes.
 func (p *Blueprint) world(o Options) (t *topology.Topology, checked bool) {

@@ -2,7 +2,6 @@ package box
 
 import (
 	"context"
-	"fmt"
 	"net/netip"
 	"slices"
 	"time"
@@ -16,32 +15,37 @@ import (
 // by which it misbehaves. A reboot of the appliance does not change the rules; the mail is lost.
 // Methods are safe for concurrent use.
 type MailServer struct {
-	box   *Box
-	name  string
+	SimulatedServer
 	rules *peers.MailRules
 }
 
 // Mail returns the mail server of that name: the name of its host if the host has one mail server,
-// and otherwise that of the service, HOST/TYPE. If there is none, the error is a
-// *netsim.NotFoundError that lists the names.
+// and otherwise that of the service, HOST/TYPE. The error is as that of Syslog.
 func (b *Box) Mail(server string) (*MailServer, error) {
 	rules, err := b.faults.MailRules(server)
 	if err != nil {
 		return nil, err
 	}
-	return &MailServer{b, server, rules}, nil
+	s, err := b.newServer(netsim.MailRole, server)
+	return &MailServer{s, rules}, err
 }
-
-// Name returns the name with which the server was looked up.
-func (m *MailServer) Name() string { return m.name }
 
 // exchanger returns the server in the current world.
 func (m *MailServer) exchanger() *peers.MailExchanger {
-	x, err := m.box.World().MailServer(m.name)
-	if err != nil {
-		panic(err) // Mail has found it in the topology, which is that of all worlds
+	return m.box.World().Peer(m.service).(*peers.MailExchanger)
+}
+
+// after is the intake of the server. Its cursor is the identifier of a message.
+func (m *MailServer) after(w *netsim.World, cursor int) (
+	list []peers.Message, next, total int, changed <-chan struct{}) {
+	stored, total, _, changed := w.Peer(m.service).(*peers.MailExchanger).Contents()
+	next = cursor
+	for _, x := range stored {
+		if x.ID > cursor {
+			list, next = append(list, x), x.ID
+		}
 	}
-	return x
+	return list, next, total, changed
 }
 
 // Messages returns the messages that are stored, the oldest first. The server must have been
@@ -62,34 +66,20 @@ func (m *MailServer) Message(id int) (peers.Message, error) {
 // Wait blocks until a message is stored for which match returns true, and returns the first such
 // message; it may have arrived already. A nil match accepts every message. Wait continues while
 // the appliance reboots. If ctx ends first, the error wraps its cause and says how many messages
-// there were.
+// there were. A reset ends it with ErrReset.
 func (m *MailServer) Wait(ctx context.Context, match func(peers.Message) bool) (
-	peers.Message, error) {
-	var from *peers.MailExchanger
-	seen := 0 // the last message of from that match has not accepted
-	for {
-		if err := m.box.WaitSettled(ctx); err != nil {
-			return peers.Message{}, err
-		}
-		x := m.exchanger()
-		if x != from {
-			from, seen = x, 0
-		}
-		stored, received, _, changed := x.Contents()
-		for _, message := range stored {
-			if message.ID > seen && (match == nil || match(message)) {
-				return message, nil
-			}
-			seen = max(seen, message.ID)
-		}
-		select {
-		case <-changed:
-		case <-ctx.Done():
-			return peers.Message{}, fmt.Errorf(
-				"none of the %d messages that have arrived at the mail server %s matches: %w",
-				received, m.name, context.Cause(ctx))
-		}
-	}
+	found peers.Message, err error) {
+	err = await(ctx, m.SimulatedServer, "messages that have arrived at the mail server", m.after,
+		func(list []peers.Message, _ int) bool { return first(list, match, &found) })
+	return found, err
+}
+
+// Await blocks until n messages have arrived since the start or the last Clear, and returns
+// Messages. It is like Wait in everything else.
+func (m *MailServer) Await(ctx context.Context, n int) ([]peers.Message, error) {
+	err := await(ctx, m.SimulatedServer, "messages that have arrived at the mail server", m.after,
+		func(_ []peers.Message, total int) bool { return total >= n })
+	return m.Messages(), err
 }
 
 // Clear forgets all messages and their number. Messages that follow have new identifiers.
@@ -135,9 +125,9 @@ func (m *MailServer) ClearRules() { m.rules.Clear() }
 
 // A Mailbox is the mail that a simulated mail server has received since the start.
 type Mailbox struct {
-	Received int              `json:"received"` // messages, those that are no longer stored too
-	Dropped  int              `json:"dropped"`  // the oldest ones, for which there was no room
-	Messages []MessageSummary `json:"messages"` // those that are stored, the oldest first
+	Received int              `json:"received"`                                      // messages, those that are no longer stored too
+	Dropped  int              `json:"dropped"`                                       // the oldest ones, for which there was no room
+	Messages []MessageSummary `json:"messages that have arrived at the mail server"` // those that are stored, the oldest first
 }
 
 // A MessageSummary is what a Mailbox says of a message.

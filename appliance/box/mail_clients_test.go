@@ -78,7 +78,7 @@ func (b *clientBox) next() peers.Message {
 	ctx, cancel := context.WithTimeout(b.t.Context(), clientTimeout)
 	defer cancel()
 	b.arrived++
-	list, err := b.World().Peer("mail/mx").(*peers.MailExchanger).Await(ctx, b.arrived)
+	list, err := b.Mail("mail").Await(ctx, b.arrived)
 	if err != nil {
 		b.t.Fatal(err)
 	}

@@ -9,8 +9,6 @@ import (
 	"strings"
 
 	"github.com/rogpeppe/go-internal/testscript"
-
-	"github.com/esasim/esasim/appliance/network/netsim/peers"
 )
 
 // send sends a message through the SMTP door. The appliance has accepted it when send returns.
@@ -24,9 +22,9 @@ func (s *scenario) send(_ *testscript.TestScript, args []string) error {
 
 // mail waits until a mail exchanger has received a number of mails, and prints them.
 func (s *scenario) mail(ts *testscript.TestScript, args []string) error {
-	x, ok := s.box.World().Peer(args[0]).(*peers.MailExchanger)
-	if !ok {
-		return fmt.Errorf("%s is no mail exchanger", args[0])
+	x, err := s.box.Mail(args[0])
+	if err != nil {
+		return err
 	}
 	want, err := strconv.Atoi(args[1])
 	if err != nil {

@@ -11,17 +11,14 @@ import (
 
 	"github.com/esasim/esasim/appliance/clock"
 	"github.com/esasim/esasim/appliance/network"
-	"github.com/esasim/esasim/appliance/network/netsim/peers"
 )
 
 // uploads waits until a server has received a number of whole files and the connection that
 // carried them has ended, since it could carry another file. It prints the last file.
 func (s *scenario) uploads(ts *testscript.TestScript, args []string) error {
-	x, ok := s.box.World().Peer(args[0]).(interface {
-		Await(ctx context.Context, n int) ([]peers.Upload, error)
-	})
-	if !ok {
-		return fmt.Errorf("%s is no server that receives files", args[0])
+	x, err := s.box.Uploads(args[0])
+	if err != nil {
+		return err
 	}
 	want, err := strconv.Atoi(args[1])
 	if err != nil {

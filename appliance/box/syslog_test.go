@@ -13,12 +13,12 @@ import (
 
 	"github.com/esasim/esasim/appliance"
 	"github.com/esasim/esasim/appliance/appliancetest"
+	"github.com/esasim/esasim/appliance/box"
 	"github.com/esasim/esasim/appliance/clock"
 	"github.com/esasim/esasim/appliance/config"
 	"github.com/esasim/esasim/appliance/logs"
 	"github.com/esasim/esasim/appliance/logs/syslog"
 	"github.com/esasim/esasim/appliance/mail"
-	"github.com/esasim/esasim/appliance/network/netsim/peers"
 	"github.com/esasim/esasim/appliance/tooltest"
 	"github.com/esasim/esasim/fixtures"
 )
@@ -44,15 +44,15 @@ func syslogWorld(t *testing.T, replace ...string) appliancetest.Option {
 type syslogTest struct {
 	*appliancetest.Box
 	t  *testing.T
-	mx *peers.MailExchanger
-	in *peers.SyslogServer
+	mx *appliancetest.Mail
+	in *box.SyslogServer // nil if the server is stopped for good
 }
 
 func startSyslogTest(t *testing.T, options ...appliancetest.Option) *syslogTest {
 	t.Helper()
 	b := appliancetest.Start(t, options...)
-	s := &syslogTest{Box: b, t: t, mx: b.World().Peer("mx/mx").(*peers.MailExchanger)}
-	s.in, _ = b.World().Peer("log/syslogd").(*peers.SyslogServer)
+	s := &syslogTest{Box: b, t: t, mx: b.Mail("mx")}
+	s.in, _ = b.Box.Syslog("log") // some topologies have none
 	return s
 }
 

@@ -8,7 +8,6 @@ import (
 
 	"github.com/esasim/esasim/appliance/box"
 	"github.com/esasim/esasim/appliance/network/netsim"
-	"github.com/esasim/esasim/appliance/network/netsim/peers"
 	"github.com/esasim/esasim/appliance/network/netsim/topology"
 	"github.com/esasim/esasim/appliance/traffic"
 )
@@ -50,7 +49,11 @@ func TestSendMail(t *testing.T) {
 	if got := strings.Join(steps, "|"); got != want {
 		t.Errorf("the replies are\n%s, want\n%s", got, want)
 	}
-	mails, err := b.World().Peer("mail/mx").(*peers.MailExchanger).Await(ctx, 1)
+	server, err := b.Mail("mail")
+	if err != nil {
+		t.Fatal(err)
+	}
+	mails, err := server.Await(ctx, 1)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -142,7 +142,13 @@ func TestReadmesShowTestsThatRun(t *testing.T) {
 		{"appliance/appliancetest/README.md", "capture", "capture_example_test.go"},
 		{"appliance/appliancetest/README.md", "fault", "fault_example_test.go"},
 		{"appliance/appliancetest/README.md", "clock", "clock_example_test.go"},
-		{"appliance/appliancetest/README.md", "peers", "peers_example_test.go"},
+		{"appliance/appliancetest/README.md", "syslog", "syslog_example_test.go"},
+		{"appliance/appliancetest/README.md", "dns", "dns_example_test.go"},
+		{"appliance/appliancetest/README.md", "account", "account_example_test.go"},
+		{"appliance/appliancetest/README.md", "wait", "wait_example_test.go"},
+		{"appliance/appliancetest/README.md", "happened", "happened_example_test.go"},
+		{"appliance/appliancetest/README.md", "reset", "reset_example_test.go"},
+		{"appliance/appliancetest/README.md", "shared", "shared_example_test.go"},
 		{"appliance/appliancetest/README.md", "mail", "mail_example_test.go"},
 	} {
 		text, err := os.ReadFile(filepath.Join(root, "appliance/appliancetest", example.file))

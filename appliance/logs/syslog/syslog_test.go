@@ -68,7 +68,9 @@ func newHarnessWith(t testing.TB, options string, delay time.Duration, o netsim.
 		t.Fatal(err)
 	}
 	h := newHarnessIn(t, top, o)
-	h.server = h.world.Peer("log/syslogd").(*peers.SyslogServer)
+	if h.server, err = h.world.SyslogServer("log"); err != nil {
+		t.Fatal(err)
+	}
 	return h
 }
 

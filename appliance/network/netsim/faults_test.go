@@ -412,7 +412,11 @@ func TestStopAndStartServer(t *testing.T) {
 	}
 	echo(t, mustDial(t, w, "10.0.201.5:7"), "again")
 	mustDial(t, w, "10.0.201.4:6025").Write([]byte("12345"))
-	if err := w.Peer("workstation/sink").(*peers.Sink).Await(within(t, testTimeout), 5); err != nil {
+	sink, err := w.Sink("workstation")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := sink.Await(within(t, testTimeout), 5); err != nil {
 		t.Fatal(err)
 	}
 	got, err := w.Server("workstation/sink")

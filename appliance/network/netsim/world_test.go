@@ -22,7 +22,6 @@ import (
 	"github.com/esasim/esasim/appliance/entropy"
 	"github.com/esasim/esasim/appliance/network"
 	"github.com/esasim/esasim/appliance/network/netsim"
-	"github.com/esasim/esasim/appliance/network/netsim/peers"
 	"github.com/esasim/esasim/appliance/network/netsim/topology"
 )
 
@@ -255,7 +254,11 @@ rules: [{to: 203.0.113.7, protocol: tcp, port: 25, action: reset, after_bytes: 4
 	if _, err := c.Read(make([]byte, 1)); !errors.Is(err, syscall.ECONNRESET) {
 		t.Errorf("Read = %v, want ECONNRESET", err)
 	}
-	if err := w.Peer("far/sink").(*peers.Sink).Await(within(t, testTimeout), 412); err != nil {
+	sink, err := w.Sink("far")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := sink.Await(within(t, testTimeout), 412); err != nil {
 		t.Errorf("the server got less than 412 bytes: %v", err)
 	}
 }

@@ -6,7 +6,10 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
+	"strings"
 	"sync"
+	"time"
 
 	"github.com/miekg/dns"
 
@@ -31,10 +34,13 @@ type MX struct {
 // recordTTL is the time to live of records, in seconds.
 const recordTTL = 300
 
+// DNSKind is the type of DNS servers in a topology.
+const DNSKind = "dns"
+
 var _ = register(Kind{
-	Name: "dns", Port: 53,
+	Name: DNSKind, Title: "a DNS server", Port: 53,
 	Options: map[string]func(string) error{"zone": checkZone, "records": checkRecords},
-	New:     func(c Config) Peer { return &DNSServer{config: c, zone: newZone(c)} },
+	New:     func(c Config) Peer { return &DNSServer{config: c, zone: newZone(c), changed: make(chan struct{})} },
 })
 
 // A DNSServer answers authoritatively for all names of its world (A, AAAA, PTR and MX), over
@@ -49,6 +55,32 @@ type DNSServer struct {
 	zone    *zone
 	servers []*dns.Server
 	running sync.WaitGroup
+
+	mu      sync.Mutex
+	queries []DNSQuery
+	total   int
+	changed chan struct{} // closed and replaced when total grows
+}
+
+// maxDNSQueries is how many queries a DNSServer stores.
+const maxDNSQueries = 1000
+
+// A DNSQuery is a query that a DNSServer has answered.
+type DNSQuery struct {
+	Time   time.Time      `json:"time"`
+	Client netip.AddrPort `json:"client"`
+	TCP    bool           `json:"tcp,omitempty"`
+	Name   string         `json:"name"` // as the client has written it, without its final dot
+	Type   string         `json:"type"` // "A", "MX"
+	Code   string         `json:"code"` // of the answer: "NOERROR", "NXDOMAIN"
+	// Answers are the records of the answer, as in a zone file.
+	Answers []string `json:"answers,omitempty"`
+}
+
+// A DNSReport is the report of a DNSServer.
+type DNSReport struct {
+	Taken   int        `json:"taken"`   // queries since the start
+	Queries []DNSQuery `json:"queries"` // those that are still stored
 }
 
 // Start listens on the host's addresses.
@@ -125,7 +157,45 @@ func (d *DNSServer) answer(w dns.ResponseWriter, q *dns.Msg) {
 			reply.SetEdns0(dns.DefaultMsgSize, false)
 		}
 	}
+	d.record(w.RemoteAddr(), q, reply)
 	reply.Truncate(limit)
 	reply.Compress = true // as real servers do, even if the reply would fit without
 	_ = w.WriteMsg(reply) // fails if the client has closed the connection
+}
+
+// record stores a query with its answer.
+func (d *DNSServer) record(client net.Addr, q, reply *dns.Msg) {
+	seen := DNSQuery{Time: d.config.Clock.Now(), Code: dns.RcodeToString[reply.Rcode]}
+	seen.Client, _ = netip.ParseAddrPort(client.String())
+	_, seen.TCP = client.(*net.TCPAddr)
+	if len(q.Question) > 0 {
+		seen.Name = strings.TrimSuffix(q.Question[0].Name, ".")
+		seen.Type = dns.Type(q.Question[0].Qtype).String()
+	}
+	for _, rr := range reply.Answer {
+		seen.Answers = append(seen.Answers, rr.String())
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.total++
+	if d.queries = append(d.queries, seen); len(d.queries) > maxDNSQueries {
+		d.queries = d.queries[1:]
+	}
+	close(d.changed)
+	d.changed = make(chan struct{})
+}
+
+// After returns the stored queries that follow query number n, and the number of all queries that
+// have been answered. changed is closed when another query is answered.
+func (d *DNSServer) After(n int) (queries []DNSQuery, total int, changed <-chan struct{}) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	first := d.total - len(d.queries) // the number of queries that are no longer stored
+	return slices.Clone(d.queries[min(max(n-first, 0), len(d.queries)):]), d.total, d.changed
+}
+
+// Report implements Reporter. It returns a DNSReport.
+func (d *DNSServer) Report() any {
+	queries, total, _ := d.After(0)
+	return DNSReport{total, append([]DNSQuery{}, queries...)}
 }

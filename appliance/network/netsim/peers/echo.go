@@ -6,7 +6,7 @@ import (
 	"github.com/esasim/esasim/appliance/network"
 )
 
-var _ = register(Kind{Name: "echo", Port: 7, New: func(c Config) Peer {
+var _ = register(Kind{Name: "echo", Title: "an echo server", Port: 7, New: func(c Config) Peer {
 	e := &Echo{stream: stream{config: c}}
 	e.serve = e.echo
 	return e

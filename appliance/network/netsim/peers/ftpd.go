@@ -13,8 +13,11 @@ import (
 	"github.com/esasim/esasim/appliance/network"
 )
 
+// FTPKind is the type of FTP servers in a topology.
+const FTPKind = "ftpd"
+
 var _ = register(Kind{
-	Name: "ftpd",
+	Name: FTPKind, Title: "an FTP server",
 	Port: 21,
 	Options: withRefusalOptions(map[string]func(string) error{
 		"user":      nil,

@@ -22,7 +22,7 @@ import (
 const MailKind = "mx"
 
 var _ = register(Kind{
-	Name: MailKind,
+	Name: MailKind, Title: "a mail server",
 	Port: 25,
 	Options: map[string]func(string) error{
 		"hostname":    nil,

@@ -14,8 +14,11 @@ import (
 	"github.com/esasim/esasim/appliance/pattern"
 )
 
+// NTPKind is the type of NTP servers in a topology.
+const NTPKind = "ntp"
+
 var _ = register(Kind{
-	Name: "ntp",
+	Name: NTPKind, Title: "an NTP server",
 	Port: ntp.Port,
 	Options: map[string]func(string) error{
 		"offset":  checkOffset,

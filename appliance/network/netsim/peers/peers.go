@@ -57,8 +57,9 @@ type Config struct {
 
 // A Kind is a type of server that topologies can use.
 type Kind struct {
-	Name string
-	Port uint16 // the default; 0 if there is none
+	Name  string
+	Title string // for messages, with its article: "a mail server"
+	Port  uint16 // the default; 0 if there is none
 	// Options are the names of the kind's options, each with a check of its value. A nil
 	// check accepts every value. The error of a check is one line that says what was
 	// expected.

@@ -21,8 +21,11 @@ import (
 	"github.com/esasim/esasim/appliance/scp"
 )
 
+// SCPKind is the type of SCP servers in a topology.
+const SCPKind = "scpd"
+
 var _ = register(Kind{
-	Name: "scpd",
+	Name: SCPKind, Title: "an SCP server",
 	Port: 22,
 	Options: withRefusalOptions(map[string]func(string) error{
 		"user":      nil,

@@ -7,7 +7,10 @@ import (
 	"github.com/esasim/esasim/appliance/network"
 )
 
-var _ = register(Kind{Name: "sink", New: func(c Config) Peer {
+// SinkKind is the type of sinks in a topology.
+const SinkKind = "sink"
+
+var _ = register(Kind{Name: SinkKind, Title: "a sink", New: func(c Config) Peer {
 	s := &Sink{stream: stream{config: c}, changed: make(chan struct{})}
 	s.serve = s.discard
 	return s

@@ -18,8 +18,11 @@ import (
 	"github.com/esasim/esasim/appliance/network"
 )
 
+// SyslogKind is the type of syslog servers in a topology.
+const SyslogKind = "syslogd"
+
 var _ = register(Kind{
-	Name: "syslogd",
+	Name: SyslogKind, Title: "a syslog server",
 	Port: 514,
 	Options: map[string]func(string) error{
 		"protocol": checkSyslogProtocol,
@@ -386,6 +389,15 @@ func (s *SyslogServer) Total() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.total
+}
+
+// After returns the stored records that follow record number n, and the number of all records
+// received. changed is closed when another record arrives.
+func (s *SyslogServer) After(n int) (records []string, total int, changed <-chan struct{}) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	first := s.total - len(s.records) // the number of records that are no longer stored
+	return slices.Clone(s.records[min(max(n-first, 0), len(s.records)):]), s.total, s.changed
 }
 
 // Open returns the number of open TCP connections.

@@ -42,6 +42,18 @@ type ReportedFile struct {
 	Text string `json:"text"`
 }
 
+// An UploadServer is a server that receives files: an FTPServer or an SCPServer.
+type UploadServer interface {
+	Peer
+	// Uploads returns the latest files in the order of their arrival: at most 500, with at most
+	// 16 MiB. Files whose transfer broke off are included.
+	Uploads() []Upload
+	// Await blocks until n whole files have arrived since the start, and returns Uploads.
+	Await(ctx context.Context, n int) ([]Upload, error)
+	// AwaitRefusals blocks until the server has refused n times since the start.
+	AwaitRefusals(ctx context.Context, n int) error
+}
+
 // uploads holds the files that a server has received. It also decides what the server
 // refuses: the step that the option refuse names, as often as the option times says.
 type uploads struct {

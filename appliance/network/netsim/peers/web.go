@@ -15,6 +15,7 @@ const webIdle = 2 * time.Minute
 
 var _ = register(Kind{
 	Name:    "web",
+	Title:   "a web server",
 	Port:    80,
 	Options: map[string]func(string) error{"text": nil},
 	New:     func(c Config) Peer { return &WebServer{config: c} },

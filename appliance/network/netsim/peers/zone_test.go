@@ -10,6 +10,7 @@ import (
 
 	"github.com/miekg/dns"
 
+	"github.com/esasim/esasim/appliance/clock"
 	"github.com/esasim/esasim/appliance/network/netsim/peers"
 )
 
@@ -67,7 +68,7 @@ func ask(t *testing.T, options map[string]string, question string) []string {
 			t.Fatal(err)
 		}
 	}
-	d := kind.New(peers.Config{Options: options, Records: world, Addrs: []netip.Addr{localhost}, Logger: slog.New(slog.DiscardHandler)}).(*peers.DNSServer)
+	d := kind.New(peers.Config{Options: options, Records: world, Addrs: []netip.Addr{localhost}, Logger: slog.New(slog.DiscardHandler), Clock: clock.System()}).(*peers.DNSServer)
 	name, class, _ := strings.Cut(question, " ")
 	q := new(dns.Msg)
 	q.SetQuestion(name, dns.StringToType[class])
