@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/http/cookiejar"
 	"net/netip"
+	"net/smtp"
 	"net/url"
 	"strings"
 	"testing"
@@ -142,4 +143,17 @@ func has(t testing.TB, text string, parts ...string) {
 			t.Errorf("the page lacks %q:\n%s", p, text)
 		}
 	}
+}
+
+// sendMail sends a message to joe@example.com through the appliance, and waits until the simulated
+// server "mail" has received it.
+func sendMail(t testing.TB, b *appliancetest.Box, message string) {
+	t.Helper()
+	cursor := b.Cursor()
+	door := b.DoorAddrs()["smtp"].String()
+	err := smtp.SendMail(door, nil, "ann@example.net", []string{"joe@example.com"}, []byte(message))
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.WaitSince(t, cursor, "mail", "")
 }

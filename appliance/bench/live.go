@@ -76,3 +76,36 @@ func (o *streamWriter) json(event string, x any) error {
 func (o *streamWriter) pause(d time.Duration) bool {
 	return clock.System().Sleep(o.ctx, d) == nil
 }
+
+// streamParts sends parts of a page when they have changed: the definitions of a template with these
+// names, with the data that view returns. Scripts replace the elements with the same data-part.
+func (s *Server) streamParts(
+	v *visit, template string, view func() (any, error), parts ...string,
+) error {
+	return s.stream(v, func(out *streamWriter) error {
+		sent := map[string]string{}
+		for {
+			data, err := view()
+			if err != nil {
+				return err
+			}
+			changed := false
+			for _, part := range parts {
+				html, err := execute(template, part, data)
+				if err != nil {
+					return err
+				}
+				if sent[part] == string(html) {
+					continue
+				}
+				sent[part], changed = string(html), true
+				if err := out.html(part, html); err != nil {
+					return nil //nolint:nilerr // the client has gone
+				}
+			}
+			if !changed && out.comment("unchanged") != nil || !out.pause(liveInterval) {
+				return nil
+			}
+		}
+	})
+}

@@ -3,7 +3,6 @@ package bench
 import (
 	"cmp"
 	"fmt"
-	"net/http"
 	"net/netip"
 	"net/url"
 	"slices"
@@ -334,39 +333,6 @@ func texts[T fmt.Stringer](list []T) (out []string) {
 		out = append(out, x.String())
 	}
 	return out
-}
-
-// amountKeys are the keys of rules that take the amount of an action.
-func amountKeys() map[string]string {
-	return map[string]string{"delay": "delay", "loss": "loss", "rate": "rate"}
-}
-
-// ruleOf returns the fault that a form describes.
-func ruleOf(form url.Values) (topology.Rule, error) {
-	fields := map[string]string{}
-	for _, key := range []string{"action", "protocol", "port", "connections", "for", "after",
-		"after_bytes", "from", "to", "host", "path", "cable", "direction", "jitter"} {
-		if text := strings.TrimSpace(form.Get(key)); text != "" {
-			fields[key] = text
-		}
-	}
-	action, amount := fields["action"], strings.TrimSpace(form.Get("amount"))
-	key, has := amountKeys()[action]
-	switch {
-	case has && amount == "":
-		return topology.Rule{}, refuse(http.StatusBadRequest,
-			"The action %s needs an amount, such as %s.", action, amountExample(action))
-	case has:
-		fields[key] = amount
-	case amount != "":
-		return topology.Rule{}, refuse(http.StatusBadRequest,
-			"The action %s has no amount: leave the field empty, or choose delay, loss or rate.", action)
-	}
-	return decodeRule(fields)
-}
-
-func amountExample(action string) string {
-	return map[string]string{"delay": "500ms", "loss": "20%", "rate": "64k"}[action]
 }
 
 func (s *Server) breakPlace(v *visit) error {

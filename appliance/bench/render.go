@@ -11,8 +11,12 @@ import (
 	"mime"
 	"net/http"
 	"path"
+	"strconv"
 	"strings"
 	"sync"
+	"time"
+
+	"github.com/esasim/esasim/appliance/network/netsim"
 )
 
 //go:embed templates/*.html
@@ -24,13 +28,19 @@ var assetFiles embed.FS
 // templates holds one set of templates for each file except the layout.
 var templates = sync.OnceValue(func() map[string]*template.Template {
 	sets := map[string]*template.Template{}
+	funcs := template.FuncMap{
+		"plural": func(n any, noun string) string { return pluralOf(fmt.Sprint(n), noun) },
+		"left": func(d netsim.Duration) string {
+			return time.Duration(d).Round(time.Second).String()
+		},
+	}
 	names, err := fs.Glob(templateFiles, "templates/*.html")
 	if err != nil {
 		panic(err) // the pattern is invalid
 	}
 	for _, n := range names {
 		name := path.Base(n)
-		sets[name] = template.Must(template.New(name).ParseFS(templateFiles, "templates/layout.html", n))
+		sets[name] = template.Must(template.New(name).Funcs(funcs).ParseFS(templateFiles, "templates/layout.html", n))
 	}
 	return sets
 })
@@ -87,6 +97,9 @@ type menuItem struct{ Path, Text string }
 func menu() []menuItem {
 	return []menuItem{
 		{"/", "Network"},
+		{"/faults", "Faults"},
+		{"/servers", "Servers"},
+		{"/world", "World"},
 	}
 }
 
@@ -157,4 +170,14 @@ func showLogin(w http.ResponseWriter, status int, title, text string) {
 	if answerHTML(w, status, "login.html", "login", data) != nil {
 		http.Error(w, title, status)
 	}
+}
+
+// plural returns a number with a noun: "1 packet", "2 packets".
+func plural(n int, noun string) string { return pluralOf(strconv.Itoa(n), noun) }
+
+func pluralOf(n, noun string) string {
+	if n != "1" {
+		noun += "s"
+	}
+	return n + " " + noun
 }

@@ -153,6 +153,10 @@ type route struct {
 func (s *Server) routes() []route {
 	return slices.Concat(
 		s.networkRoutes(),
+		s.faultRoutes(),
+		s.serverRoutes(),
+		s.mailRoutes(),
+		s.worldRoutes(),
 	)
 }
 
@@ -178,6 +182,16 @@ func (e *refusal) Error() string { return e.text }
 
 func refuse(status int, format string, args ...any) error {
 	return &refusal{status, fmt.Sprintf(format, args...)}
+}
+
+// badRequest returns a refusal of what a form says.
+func badRequest(format string, args ...any) error {
+	return refuse(http.StatusBadRequest, format, args...)
+}
+
+// unavailable returns a refusal of what cannot be done now.
+func unavailable(format string, args ...any) error {
+	return refuse(http.StatusServiceUnavailable, format, args...)
 }
 
 // handlerOf returns a handler that calls f, and answers with a page about its error.

@@ -3,15 +3,15 @@
 
 const announce = text => { document.getElementById("announce").textContent = text; };
 
-// keepFocus exchanges the content of a place. The focus stays on the link or field with the same
+// replace exchanges the content of a place. The focus stays on the link or field with the same
 // address or name.
 const replace = (place, html) => {
   const focused = place.contains(document.activeElement) ? document.activeElement : null;
-  const key = e => e.getAttribute("href") || e.name || e.id || e.getAttribute("role");
+  const key = e => e.getAttribute("aria-label") || e.getAttribute("href") || e.name || e.id || e.getAttribute("role");
   const scroll = place.querySelector(".scroll");
   const at = scroll && [scroll.scrollLeft, scroll.scrollTop];
   place.innerHTML = html;
-  if (at) [place.querySelector(".scroll").scrollLeft, place.querySelector(".scroll").scrollTop] = at;
+  if (at && place.querySelector(".scroll")) [place.querySelector(".scroll").scrollLeft, place.querySelector(".scroll").scrollTop] = at;
   if (!focused) return;
   const again = [...place.querySelectorAll("a, input, select, button, [tabindex]")]
     .find(e => key(e) === key(focused));
@@ -43,6 +43,19 @@ const live = (address, handlers) => {
   open();
   return { close, reopen: () => { close(); open(); } };
 };
+
+// Parts of a page follow the server: <div data-parts="/faults/live"> with elements data-part.
+for (const place of document.querySelectorAll("[data-parts]")) {
+  const handlers = {};
+  for (const part of place.querySelectorAll("[data-part]")) {
+    handlers[part.dataset.part] = html => {
+      // A form that somebody fills in is not exchanged.
+      if (part.contains(document.activeElement) && document.activeElement.matches("input:not([type=checkbox]), select")) return;
+      replace(part, html);
+    };
+  }
+  live(place.dataset.parts, handlers);
+}
 
 // The picture of the network follows traffic, faults and servers.
 for (const place of document.querySelectorAll("[data-follow=network]")) {
