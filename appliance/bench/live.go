@@ -109,3 +109,11 @@ func (s *Server) streamParts(
 		}
 	})
 }
+
+// row sends an event that adds a row to a list. A browser that connects again names the id.
+func (o *streamWriter) row(id uint64, html []byte) error {
+	if _, err := fmt.Fprintf(o.w, "id: %d\n", id); err != nil {
+		return err
+	}
+	return o.html("row", html)
+}

@@ -99,6 +99,9 @@ func menu() []menuItem {
 		{"/", "Network"},
 		{"/faults", "Faults"},
 		{"/servers", "Servers"},
+		{"/events", "Events"},
+		{"/logs", "Logs"},
+		{"/tables", "Tables"},
 		{"/world", "World"},
 	}
 }

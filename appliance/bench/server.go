@@ -156,6 +156,8 @@ func (s *Server) routes() []route {
 		s.faultRoutes(),
 		s.serverRoutes(),
 		s.mailRoutes(),
+		s.eventRoutes(),
+		s.tableRoutes(),
 		s.worldRoutes(),
 	)
 }

@@ -24,8 +24,9 @@ if (location.hash === "#panel") document.getElementById("panel")?.focus({ preven
 // live opens a stream of server-sent events while the page is visible. handlers has a function for
 // each kind of event.
 const live = (address, handlers) => {
-  let source;
+  let source, closed = false;
   const open = () => {
+    if (closed) return;
     source = new EventSource(typeof address === "function" ? address() : address);
     for (const [kind, handle] of Object.entries(handlers)) {
       source.addEventListener(kind, e => handle(e.data, e));
@@ -41,7 +42,10 @@ const live = (address, handlers) => {
     if (!document.hidden) open();
   });
   open();
-  return { close, reopen: () => { close(); open(); } };
+  return {
+    close: () => { closed = true; close(); },
+    reopen: () => { closed = false; close(); open(); },
+  };
 };
 
 // Parts of a page follow the server: <div data-parts="/faults/live"> with elements data-part.
@@ -83,5 +87,39 @@ for (const place of document.querySelectorAll("[data-follow=network]")) {
       last = counts;
       document.documentElement.dataset.live = "1";
     },
+  });
+}
+
+// Lists that grow: <div data-rows="/events/live?..." data-cursor="17">. The newest maxRows are kept.
+// The list follows its end unless the user has scrolled away from it.
+const maxRows = 2000;
+for (const place of document.querySelectorAll("[data-rows]")) {
+  const list = place.querySelector("[data-list]");
+  const region = list.closest(".scroll");
+  const state = place.querySelector("[data-state]");
+  const pause = place.querySelector("[data-pause]");
+  let cursor = place.dataset.cursor, paused = false;
+  const toEnd = () => { region.scrollTop = region.scrollHeight; };
+  const atEnd = () => region.scrollTop + region.clientHeight > region.scrollHeight - 30;
+  toEnd();
+  const add = html => {
+    const follow = atEnd();
+    list.insertAdjacentHTML("beforeend", html);
+    while (list.rows.length > maxRows) list.deleteRow(0);
+    if (follow) toEnd();
+  };
+  const stream = live(() => `${place.dataset.rows}&since=${cursor}`, {
+    row: (html, e) => { cursor = e.lastEventId; add(html); },
+    gap: text => { state.textContent = text; },
+  });
+  pause.addEventListener("click", () => {
+    paused = !paused;
+    pause.setAttribute("aria-pressed", paused);
+    pause.textContent = paused ? "Continue" : "Pause";
+    state.textContent = paused ? "Paused: what happens meanwhile is shown afterwards" : "Live";
+    if (paused) stream.close(); else stream.reopen();
+  });
+  place.querySelector("[data-read]")?.addEventListener("change", e => {
+    list.setAttribute("aria-live", e.target.checked ? "polite" : "off");
   });
 }
