@@ -16,7 +16,7 @@ func pages() []string {
 	return []string{
 		"/", "/?at=host%2Fresolver", "/?at=path%2Fgoogle", "/?at=interface%2FData+1", "/faults", "/servers",
 		"/servers/of/resolver/dns", "/servers/of/time/ntp", "/mail/mail", "/mail/mail/1", "/mail/mail/1?as=headers",
-		"/mail/mail/1?as=source", "/world", "/events", "/logs?kind=mail", "/tables",
+		"/mail/mail/1?as=source", "/world", "/events", "/logs?kind=mail", "/tables", "/terminal",
 	}
 }
 

@@ -102,6 +102,7 @@ func menu() []menuItem {
 		{"/events", "Events"},
 		{"/logs", "Logs"},
 		{"/tables", "Tables"},
+		{"/terminal", "Terminal"},
 		{"/world", "World"},
 	}
 }

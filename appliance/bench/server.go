@@ -158,6 +158,7 @@ func (s *Server) routes() []route {
 		s.mailRoutes(),
 		s.eventRoutes(),
 		s.tableRoutes(),
+		s.terminalRoutes(),
 		s.worldRoutes(),
 	)
 }

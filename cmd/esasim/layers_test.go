@@ -38,6 +38,7 @@ var modules = map[string][]string{
 	"github.com/alecthomas/mango-kong":   {"cmd/esasim"},
 	"github.com/muesli/roff":             {"cmd/esasim"},
 	"github.com/posener/complete":        {"cmd/esasim"},
+	"github.com/coder/websocket":         {"appliance/bench"},
 	"github.com/emersion/go-message":     {"appliance/network/netsim/peers"},
 	"github.com/emersion/go-sasl":        {"appliance/network/netsim/peers"},
 	"github.com/emersion/go-smtp":        {"appliance/network/netsim/peers"},
