@@ -17,7 +17,8 @@ import (
 func EventTopics() []string {
 	return []string{
 		"log", "mail", "login", "command", "commit", "alert", "connection", "fault", "capture",
-		"server", "service", "appliance", "clock", "world",
+		"server", "service", "appliance", "clock", "world", "socket", "datagram", "probe", "neighbor",
+		"interface",
 	}
 }
 

@@ -89,5 +89,8 @@ func (s *scenario) reboot(ts *testscript.TestScript, _ []string) error {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), scenarioTimeout)
 	defer cancel()
-	return s.box.WaitSettled(ctx)
+	if err := s.box.WaitSettled(ctx); err != nil {
+		return err
+	}
+	return s.run.tap()
 }

@@ -109,6 +109,7 @@ type scenarioKey struct{}
 type scenario struct {
 	env     *testscript.Env
 	box     *box.Box
+	run     *watchedRun
 	players map[string]*shelltest.Player
 	held    map[string]heldConn // connections by label
 }
@@ -173,7 +174,12 @@ func (s *scenario) start(ts *testscript.TestScript, args []string) error {
 	if err != nil {
 		return err
 	}
+	run := watchRun(s.box)
+	s.run = run
 	if err := s.box.Start(context.Background()); err != nil {
+		return err
+	}
+	if err := run.tap(); err != nil {
 		return err
 	}
 	ts.Defer(func() {
@@ -183,6 +189,14 @@ func (s *scenario) start(ts *testscript.TestScript, args []string) error {
 		ctx, cancel := context.WithTimeout(context.Background(), scenarioTimeout)
 		defer cancel()
 		ts.Check(s.box.Stop(ctx))
+		left, err := run.finish(filepath.Join(s.env.WorkDir, ".box"))
+		ts.Check(err)
+		report := left.Check()
+		ts.Logf("%d events, %d frames", report.Events, report.Frames)
+		if dir := os.Getenv("ESASIM_KEEP_RECORDS"); dir != "" {
+			ts.Check(keepRun(run, filepath.Join(dir, ts.Name())))
+		}
+		ts.Check(contradictions(report))
 	})
 	return nil
 }

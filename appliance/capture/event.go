@@ -5,11 +5,21 @@ type Started struct {
 	File       string // its name in the file area
 	Side       string // "CLI", "GUI" or "tcpdump"
 	Filter     string
-	Interfaces []string
+	Interfaces []string // none: all
 }
 
 // Kind implements events.Fields.
 func (Started) Kind() string { return "capture.started" }
+
+// A Stopping is the event that a packet capture is about to end: every frame that has passed until
+// now is in its file, unless the file is full. Its cause is the beginning.
+type Stopping struct {
+	File string
+	Side string
+}
+
+// Kind implements events.Fields.
+func (Stopping) Kind() string { return "capture.stopping" }
 
 // An Ended is the event that a packet capture has ended and its files are complete. Its cause is
 // the beginning.
@@ -18,7 +28,10 @@ type Ended struct {
 	Side    string
 	Reason  string
 	Packets uint64
-	Size    int64 // bytes
+	Dropped uint64 // because the writer was too far behind
+	Size    int64  // bytes
+	// Whole reports whether the file has all frames that passed from the beginning to Stopping.
+	Whole bool
 }
 
 // Kind implements events.Fields.

@@ -340,6 +340,7 @@ func (r *Recorder) start(ctx context.Context, owner Owner) (Status, error) {
 		clock: r.options.Clock, owner: owner, settings: settings,
 		started: now, since: r.options.Clock.Mark(),
 		queue: newQueue(r.options.Clock), out: out, ended: r.captureEnded,
+		stopping:      r.publishStopping,
 		flushRequests: make(chan chan struct{}), ending: make(chan struct{}), done: make(chan struct{}),
 	}
 	if err := r.openTaps(c, sources); err != nil {
@@ -399,10 +400,16 @@ func (r *Recorder) newName(side Side, at time.Time) (string, error) {
 	return name, nil
 }
 
+// publishStopping is called before the taps of a capture are closed.
+func (r *Recorder) publishStopping(file string, side Side, event uint64) {
+	events.Publish(r.options.Events, event, Stopping{file, side.String()})
+}
+
 // captureEnded is the last call that the writer of a capture makes.
 func (r *Recorder) captureEnded(s Status, event uint64) {
 	defer events.Publish(r.options.Events, event, Ended{
-		s.File, s.Owner.Side.String(), s.Reason.String(), s.Packets, s.Size,
+		File: s.File, Side: s.Owner.Side.String(), Reason: s.Reason.String(), Packets: s.Packets,
+		Dropped: s.Dropped, Size: s.Size, Whole: s.isWhole(),
 	})
 	r.mu.Lock()
 	r.last[s.Owner.Side] = s

@@ -24,6 +24,8 @@ type recording struct {
 	queue    *queue
 	taps     []network.Tap
 	out      *output
+	// stopping is called by run before the taps are closed.
+	stopping func(file string, side Side, event uint64)
 	// ended is called by run with the last status, before done is closed.
 	ended func(last Status, event uint64)
 	event uint64 // the number of the event that it began
@@ -86,6 +88,7 @@ func (c *recording) run() {
 	for _, cancel := range c.cancelEnd {
 		cancel()
 	}
+	c.stopping(*c.file.Load(), c.owner.Side, c.event)
 	for _, t := range c.taps {
 		_ = t.Close() // the capture does not depend on it
 	}

@@ -62,6 +62,16 @@ func (r Reason) String() string {
 // IsFailure reports whether an administrator must be alerted.
 func (r Reason) IsFailure() bool { return r == DiskFull || r == WriteFailed || r == NotJoined }
 
+// isWhole reports whether the file of a capture that has ended has all frames that passed until it
+// was ended.
+func (s *Status) isWhole() bool {
+	switch s.Reason {
+	case ByUser, DurationReached, SessionEnded, ShuttingDown, MenuLeft:
+		return s.Dropped == 0 && !s.Settings.KeepNewest
+	}
+	return false
+}
+
 // A Status is a capture's state at one moment. The zero Status is that of a side that has not
 // started a capture yet.
 type Status struct {

@@ -32,6 +32,7 @@ type flags struct {
 	Ctl        ctl        `cmd:"" help:"Break and repair the network of a running appliance, stop its servers, set its clock."`
 	Health     health     `cmd:"" help:"Ask a running appliance whether it is up."`
 	Topology   topologies `cmd:"" help:"List, print and check topologies."`
+	Check      checkRun   `cmd:"" help:"Look for contradictions between the record, the captures and the logs of a run."`
 	Filter     filter     `cmd:"" help:"Try a capture filter outside an appliance."`
 	Help       help       `cmd:"" help:"Print the help of a verb."`
 	Man        man        `cmd:"" help:"Print the manual page of this program."`

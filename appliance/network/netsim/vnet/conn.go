@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -25,8 +26,9 @@ type conn struct {
 	flow          *flow // nil: the machine has no personality
 	watch         watch
 
-	opened  uint64 // the number of the event that it was opened; 0: none was published
-	process string // of that event
+	received atomic.Int64 // bytes that have been read
+	opened   uint64       // the number of the event that it was opened; 0: none was published
+	process  string       // of that event
 }
 
 var _ network.Conn = (*conn)(nil)
@@ -82,6 +84,7 @@ func (c *conn) read(b []byte, wait bool) (int, error) {
 			if c.flow != nil {
 				c.host.personalities.consumed(c.flow, res.Count)
 			}
+			c.received.Add(int64(res.Count))
 			return res.Count, nil
 		case wouldBlock(err) && !wait:
 			return 0, ErrWouldBlock
@@ -150,13 +153,14 @@ func (c *conn) Close() error {
 		return c.opError("close", "close", net.ErrClosed)
 	}
 	c.reads.close()
+	end := c.endOf()
 	c.ep.Close()
 	if c.flow != nil {
 		c.host.personalities.remove(flowKey{c.local.AddrPort(), c.remote.AddrPort()}, c.flow)
 	}
 	c.host.sockets.release(c.sock)
 	c.watch.close()
-	c.publishClosed()
+	c.publishClosed(end)
 	return nil
 }
 

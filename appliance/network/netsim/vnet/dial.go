@@ -11,6 +11,7 @@ import (
 	"gvisor.dev/gvisor/pkg/tcpip/transport/tcp"
 	"gvisor.dev/gvisor/pkg/waiter"
 
+	"github.com/esasim/esasim/appliance/events"
 	"github.com/esasim/esasim/appliance/network"
 )
 
@@ -76,12 +77,14 @@ func (h *Host) NewDial(c network.DialConfig) (*PendingDial, error) {
 
 // Connect establishes the connection, as Dial does. If it fails, the socket is closed.
 func (d *PendingDial) Connect(ctx context.Context) (network.Conn, error) {
-	if err := d.conn.connect(ctx, d.conn.host.fullAddress(d.config.Remote, d.nic)); err != nil {
+	h := d.conn.host
+	cause := events.Publish(h.options.Events, 0, ConnectionStarted{d.config.Remote, d.config.Owner})
+	if err := d.conn.connect(ctx, h.fullAddress(d.config.Remote, d.nic)); err != nil {
 		d.conn.Close()
-		d.conn.host.publishFailed(d.config, err)
+		h.publishFailed(cause, d.conn.attemptedFrom(), d.config, err)
 		return nil, dialError(d.config, "connect", err)
 	}
-	d.conn.publishOpened("out", d.config.Owner)
+	d.conn.publishOpened(cause, "out", d.config.Owner)
 	return d.conn, nil
 }
 

@@ -49,7 +49,7 @@ type Options struct {
 	// Personalities are those of the host's addresses; the one of the zero address is for all
 	// others. A machine without one looks like Linux.
 	Personalities map[netip.Addr]*Personality
-	// Events gets what happens to the machine's TCP connections; nil: nobody.
+	// Events gets what happens to the machine's connections, sockets and probes; nil: nobody.
 	Events *events.Stream
 	// NeighborLife is the time after which an ARP entry expires; 0 means BSD's 1200 seconds.
 	NeighborLife time.Duration
@@ -126,6 +126,7 @@ func NewHost(o Options) *Host {
 	h.learner.Clock = tcpip.NewStdClock()
 	h.stack = h.newStack()
 	h.sockets.setTimeWait = h.setTimeWait
+	h.observeUnclaimed()
 	if o.LoopbackIndex != 0 {
 		h.addLoopback()
 	}
@@ -204,6 +205,7 @@ func (h *Host) Close() {
 	for _, i := range ifaces {
 		if i.port != nil {
 			i.port.Close()
+			h.publishCounted(i)
 		}
 	}
 	h.cancel(net.ErrClosed)

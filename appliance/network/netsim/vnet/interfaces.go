@@ -88,6 +88,7 @@ func (h *Host) AddInterface(c InterfaceConfig) error {
 	if err := h.setAddrs(i, c.Addrs); err != nil {
 		return fmt.Errorf("add interface %s: %w", c.Name, err)
 	}
+	h.publishChanged(i)
 	return nil
 }
 
@@ -144,11 +145,14 @@ func (h *Host) SetAddrs(ifname string, addrs []netip.Prefix) error {
 		return err
 	}
 	if i.port == nil {
-		return h.setLoopbackAddrs(i, addrs)
+		err := h.setLoopbackAddrs(i, addrs)
+		h.publishChanged(i)
+		return err
 	}
 	if err := h.setAddrs(i, addrs); err != nil {
 		return fmt.Errorf("set addresses of %s: %w", ifname, err)
 	}
+	h.publishChanged(i)
 	return nil
 }
 

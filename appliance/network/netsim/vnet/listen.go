@@ -109,6 +109,7 @@ func (h *Host) Listen(ctx context.Context, c network.ListenConfig) (network.List
 		return fail("getsockname", errno(terr))
 	}
 	l.addr = net.TCPAddrFromAddrPort(netip.AddrPortFrom(fromAddress(local.Addr, proto), local.Port))
+	h.publishSocket(l.sock, "tcp", l.addr, nil)
 	return l, nil
 }
 
@@ -209,7 +210,7 @@ func (l *listener) acceptNow() (network.Conn, error) {
 			return nil, l.opError("accept", net.ErrClosed)
 		}
 		l.host.sockets.setID(s)
-		c.publishOpened("in", s.owner)
+		c.publishOpened(0, "in", s.owner)
 		return c, nil
 	case wouldBlock(err):
 		return nil, errNoneWaits
@@ -234,6 +235,7 @@ func (l *listener) Close() error {
 	// wait forever.
 	l.host.pauseSegments(l.ep.Close)
 	l.host.sockets.release(l.sock)
+	l.host.publishSocketClosed(l.sock)
 	return nil
 }
 

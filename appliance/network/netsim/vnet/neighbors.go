@@ -54,17 +54,21 @@ func (n *neighborSweeper) arpConfig() stack.NUDConfigurations {
 }
 
 // OnNeighborAdded implements stack.NUDDispatcher. The stack's locks are held.
-func (n *neighborSweeper) OnNeighborAdded(_ tcpip.NICID, e stack.NeighborEntry) {
+func (n *neighborSweeper) OnNeighborAdded(nic tcpip.NICID, e stack.NeighborEntry) {
+	n.publish(nic, e, "")
 	n.handleChange(e)
 }
 
 // OnNeighborChanged implements stack.NUDDispatcher.
-func (n *neighborSweeper) OnNeighborChanged(_ tcpip.NICID, e stack.NeighborEntry) {
+func (n *neighborSweeper) OnNeighborChanged(nic tcpip.NICID, e stack.NeighborEntry) {
+	n.publish(nic, e, "")
 	n.handleChange(e)
 }
 
 // OnNeighborRemoved implements stack.NUDDispatcher.
-func (n *neighborSweeper) OnNeighborRemoved(tcpip.NICID, stack.NeighborEntry) {}
+func (n *neighborSweeper) OnNeighborRemoved(nic tcpip.NICID, e stack.NeighborEntry) {
+	n.publish(nic, e, "removed")
+}
 
 func (n *neighborSweeper) addListener(l *icmpListener) {
 	n.mu.Lock()

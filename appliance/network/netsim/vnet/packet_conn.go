@@ -72,6 +72,7 @@ func (h *Host) ListenPacket(ctx context.Context, c network.DialConfig) (network.
 		return fail(call, err)
 	}
 	x.setAddrs()
+	h.publishSocket(s, "udp", x.local, x.RemoteAddr())
 	return x, nil
 }
 
@@ -224,6 +225,7 @@ func (c *packetConn) Close() error {
 	c.reads.close()
 	c.ep.Close()
 	c.host.sockets.release(c.sock)
+	c.host.publishSocketClosed(c.sock)
 	return nil
 }
 

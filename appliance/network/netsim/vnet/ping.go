@@ -208,6 +208,17 @@ func (h *Host) echo(ctx context.Context, r network.PingRequest) (network.Reply, 
 
 	wait := s.expect(r.Seq)
 	defer s.unexpect(wait)
+	sent := h.publishProbe("icmp", netip.AddrPortFrom(r.Src, 0), netip.AddrPortFrom(r.Dst, 0), s.ident, r.Seq)
+	reply, err := h.exchangeEcho(ctx, s, listener, wait, r, nic)
+	h.publishProbeEnded(ctx, sent, reply, err)
+	return reply, err
+}
+
+// exchangeEcho sends an echo request and blocks until it is answered or ctx is done.
+func (h *Host) exchangeEcho(ctx context.Context, s *pingSocket, listener *icmpListener,
+	wait *pendingReply, r network.PingRequest, nic tcpip.NICID,
+) (network.Reply, error) {
+	v6 := r.Dst.Is6()
 	start := h.stack.Clock().Now()
 	if err := s.send(h, r, h.outgoingNIC(nic, r.Src, r.Dst)); err != nil {
 		return network.Reply{}, err

@@ -97,14 +97,18 @@ func (h *Host) probe(
 		return network.Reply{}, errno(terr)
 	}
 	p := &probe{request: r, ep: ep, to: h.fullAddress(netip.AddrPortFrom(r.Dst, r.Port), nic)}
-	start := h.stack.Clock().Now()
-	if err := errno(send(p)); err != nil {
-		return network.Reply{}, err
-	}
+	name := "tcp"
 	if transport != tcp.ProtocolNumber {
-		changed = nil
+		name, changed = "udp", nil
 	}
-	return h.awaitAnswer(ctx, p, listener, changed, local.Port, start)
+	sent := h.publishProbe(name, addrPort(local, protocolOf(r.Dst)), netip.AddrPortFrom(r.Dst, r.Port), 0, 0)
+	start := h.stack.Clock().Now()
+	reply, err := network.Reply{}, errno(send(p))
+	if err == nil {
+		reply, err = h.awaitAnswer(ctx, p, listener, changed, local.Port, start)
+	}
+	h.publishProbeEnded(ctx, sent, reply, err)
+	return reply, err
 }
 
 // awaitAnswer blocks until an ICMP error that quotes the probe arrives or, for TCP, a segment.

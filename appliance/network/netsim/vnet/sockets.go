@@ -55,6 +55,8 @@ type socket struct {
 	id          stack.TransportEndpointID // of a connection
 	seq         uint64                    // in the order of opening, from 1
 	released    bool                      // closed by its owner; guarded by registry.mu
+	opening     SocketOpened              // of a listener or UDP socket; of the event opened
+	opened      uint64
 
 	mu                sync.Mutex
 	bufferedAtProbe   int // bytes in the send buffer when the last segment arrived
