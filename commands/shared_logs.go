@@ -1,13 +1,8 @@
 package commands
 
 import (
-	"bufio"
 	"context"
-	"errors"
 	"fmt"
-	"io"
-	"io/fs"
-	"os"
 	"strconv"
 	"strings"
 	"time"
@@ -169,39 +164,9 @@ func eachLine(
 		names = selectFiles(names)
 	}
 	for _, n := range names {
-		if err := eachLineOfFile(ctx, env, n, f); err != nil {
+		if err := env.Appliance.Logs.ReadLines(ctx, n, f); err != nil {
 			return err
 		}
 	}
 	return nil
-}
-
-func eachLineOfFile(
-	ctx context.Context, env *shell.Env, file string, f func(line string) error) error {
-	r, err := env.Appliance.Files.OpenFile(file, os.O_RDONLY)
-	if errors.Is(err, fs.ErrNotExist) { // removed or rolled over meanwhile
-		rolledOver := strings.TrimSuffix(file, ".c") + ".s"
-		r, err = env.Appliance.Files.OpenFile(rolledOver, os.O_RDONLY)
-		if errors.Is(err, fs.ErrNotExist) {
-			return nil
-		}
-	}
-	if err != nil {
-		return fmt.Errorf("read a log: %w", err)
-	}
-	defer r.Close()
-	for in := bufio.NewReaderSize(r, 64<<10); ; {
-		line, err := in.ReadString('\n')
-		switch {
-		case ctx.Err() != nil:
-			return context.Cause(ctx)
-		case errors.Is(err, io.EOF):
-			return nil // a line without an end is still being written
-		case err != nil:
-			return fmt.Errorf("read a log: %w", err)
-		}
-		if err := f(line[:len(line)-1]); err != nil {
-			return err
-		}
-	}
 }

@@ -1,6 +1,7 @@
 package shell
 
 import (
+	"bytes"
 	"context"
 	"io"
 	"sync"
@@ -148,6 +149,23 @@ func (in *inputBuffer) setErr(err error) {
 	defer in.mu.Unlock()
 	in.err = err
 	in.changed.Broadcast()
+}
+
+// preset makes the buffer hold lines, after which its input has ended.
+func (in *inputBuffer) preset(lines []string) {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	for _, line := range lines {
+		in.buf = append(append(in.buf, line...), '\n')
+	}
+	in.err = io.EOF
+}
+
+// lines returns the number of lines that have not been read.
+func (in *inputBuffer) lines() int {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	return bytes.Count(in.buf, []byte("\n"))
 }
 
 // close makes readFrom discard everything that still arrives.

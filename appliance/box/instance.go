@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/esasim/esasim/appliance"
+	"github.com/esasim/esasim/appliance/config"
 	"github.com/esasim/esasim/appliance/daemon"
 	"github.com/esasim/esasim/appliance/events"
 	"github.com/esasim/esasim/appliance/network/netsim"
@@ -21,6 +22,7 @@ import (
 type instance struct {
 	world     *netsim.World
 	appliance *appliance.Appliance
+	draft     *config.Draft   // that LoadConfig changes
 	ctx       context.Context // ends when the instance begins to stop, with the reason as cause
 	cancel    context.CancelCauseFunc
 }
@@ -74,6 +76,7 @@ func newInstance(o Options, c bootConfig) (*instance, error) {
 	if err != nil {
 		return nil, errors.Join(err, i.world.Stop(context.Background()))
 	}
+	i.draft = i.appliance.Config.NewDraft()
 	cert = certificate(i.appliance, o)
 	followServices(i.world, i.appliance)
 	addServices(i.appliance, i.world, o)

@@ -48,6 +48,9 @@ func (n *node) attr(name string) string {
 type XMLError struct {
 	Line int // 0 if the error belongs to no line
 	Text string
+	// Element is the name of the element that the error is about, and Value its text if it has one;
+	// both are "" if it is about no element.
+	Element, Value string
 }
 
 func (e *XMLError) Error() string {
@@ -58,7 +61,10 @@ func (e *XMLError) Error() string {
 }
 
 func xmlErrorf(n *node, format string, a ...any) error {
-	return &XMLError{n.line, fmt.Sprintf(format, a...)}
+	return &XMLError{
+		Line: n.line, Text: fmt.Sprintf(format, a...),
+		Element: n.Name, Value: strings.TrimSpace(n.Text),
+	}
 }
 
 // limits bound what reading a file may cost.
@@ -84,14 +90,14 @@ func parse(r io.Reader, l limits) (*node, error) {
 		tok, err := dec.Token()
 		line, _ := dec.InputPos()
 		if in.N <= 0 {
-			return nil, &XMLError{line, fmt.Sprintf("the file is larger than %d bytes", l.bytes)}
+			return nil, &XMLError{Line: line, Text: fmt.Sprintf("the file is larger than %d bytes", l.bytes)}
 		}
 		if err == io.EOF {
 			break
 		}
 		var syntax *xml.SyntaxError
 		if errors.As(err, &syntax) {
-			return nil, &XMLError{syntax.Line, syntax.Msg}
+			return nil, &XMLError{Line: syntax.Line, Text: syntax.Msg}
 		}
 		if err != nil {
 			return nil, err
@@ -127,12 +133,12 @@ func parse(r io.Reader, l limits) (*node, error) {
 				top := &open[len(open)-1]
 				top.text = append(top.text, tok...)
 			} else if len(bytes.TrimSpace(tok)) > 0 {
-				return nil, &XMLError{line, "text outside of any element"}
+				return nil, &XMLError{Line: line, Text: "text outside of any element"}
 			}
 		}
 	}
 	if root == nil {
-		return nil, &XMLError{0, "the file holds no XML"}
+		return nil, &XMLError{Text: "the file holds no XML"}
 	}
 	return root, nil
 }
@@ -151,7 +157,7 @@ func charset(label string, r io.Reader) (io.Reader, error) {
 	case "iso-8859-1", "latin1", "us-ascii", "ascii":
 		return &latin1{r: bufio.NewReader(r)}, nil
 	}
-	return nil, &XMLError{1, fmt.Sprintf("the encoding %q is not supported", label)}
+	return nil, &XMLError{Line: 1, Text: fmt.Sprintf("the encoding %q is not supported", label)}
 }
 
 // latin1 converts ISO-8859-1 to UTF-8.

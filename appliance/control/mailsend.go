@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/esasim/esasim/appliance/box"
 	"github.com/esasim/esasim/appliance/traffic"
 )
 
@@ -20,8 +21,11 @@ const maxWait = time.Minute
 
 // bodyLimit returns the greatest size of a body for a pattern of a route.
 func bodyLimit(pattern string) int64 {
-	if pattern == sendPattern {
+	switch pattern {
+	case sendPattern:
 		return maxMailBody
+	case loadConfigPattern, commandPattern: // in JSON, a character can take six
+		return 6 * box.MaxConfig
 	}
 	return maxBody
 }

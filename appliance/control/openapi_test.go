@@ -108,7 +108,8 @@ func (c *contract) check(r *http.Request, body []byte, status int, header http.H
 	out := &openapi3filter.ResponseValidationInput{
 		RequestValidationInput: in, Status: status, Header: header, Options: in.Options,
 	}
-	if kind == "text/event-stream" || kind == "text/html" || kind == "application/yaml" {
+	switch kind {
+	case "text/event-stream", "text/html", "text/plain", "application/yaml", "application/xml":
 		response := in.Route.Operation.Responses.Status(status)
 		if response == nil || response.Value.Content.Get(kind) == nil {
 			return fmt.Errorf("status %d with %s is not in the document", status, kind)
@@ -140,7 +141,7 @@ func (c checkedTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	var answer []byte
-	if !strings.HasPrefix(res.Header.Get("Content-Type"), "text/event-stream") {
+	if !strings.HasPrefix(res.Header.Get("Content-Type"), "text/event-stream") && !strings.HasPrefix(res.Header.Get("Content-Type"), "text/plain") {
 		if answer, err = io.ReadAll(res.Body); err != nil {
 			return nil, err
 		}

@@ -127,11 +127,11 @@ func writeError(w http.ResponseWriter, err error) {
 // problemOf returns the details of the problem that err is.
 func problemOf(err error) Problem {
 	p := Problem{Type: "about:blank", Status: http.StatusInternalServerError, Detail: err.Error()}
-	var refused *RequestError
+	refused, ok := refusedField(err)
 	var notFound *netsim.NotFoundError
 	var conflict *netsim.ConflictError
 	switch {
-	case errors.As(err, &refused):
+	case ok || errors.As(err, &refused):
 		p.Status, p.Field, p.Value = refused.Status, refused.Field, refused.Value
 	case errors.As(err, &notFound):
 		p.Status = http.StatusNotFound

@@ -22,6 +22,7 @@ func (s *Server) routes() []route {
 		s.eventRoutes(),
 		s.worldRoutes(),
 		s.readerRoutes(),
+		s.actionRoutes(),
 		s.mailRoutes(),
 		s.trafficRoutes(),
 	)

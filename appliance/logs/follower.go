@@ -1,6 +1,7 @@
 package logs
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"errors"
@@ -38,6 +39,38 @@ func (s *subscription) files() ([]string, error) {
 		}
 	}
 	return all, nil
+}
+
+// ReadLines calls f for every line of a file that Files has returned, without the line's end. A file
+// that has been rolled over since then is read under its new name, and one that has been removed has
+// no lines. ReadLines returns the error of f, or ctx's cause if ctx ends.
+func (h *Hub) ReadLines(ctx context.Context, file string, f func(line string) error) error {
+	r, err := h.o.Files.OpenFile(file, os.O_RDONLY)
+	if errors.Is(err, fs.ErrNotExist) { // removed or rolled over meanwhile
+		rolledOver := strings.TrimSuffix(file, currentCode) + savedCode
+		r, err = h.o.Files.OpenFile(rolledOver, os.O_RDONLY)
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("read a log: %w", err)
+	}
+	defer r.Close()
+	for in := bufio.NewReaderSize(r, 64<<10); ; {
+		line, err := in.ReadString('\n')
+		switch {
+		case ctx.Err() != nil:
+			return context.Cause(ctx)
+		case errors.Is(err, io.EOF):
+			return nil // a line without an end is still being written
+		case err != nil:
+			return fmt.Errorf("read a log: %w", err)
+		}
+		if err := f(line[:len(line)-1]); err != nil {
+			return err
+		}
+	}
 }
 
 // A Follower reads what is written to a subscription, across roll-overs. It must be used by one

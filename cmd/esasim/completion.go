@@ -16,6 +16,7 @@ import (
 	"github.com/esasim/esasim/appliance/box"
 	"github.com/esasim/esasim/appliance/control"
 	"github.com/esasim/esasim/appliance/network/netsim/topology"
+	"github.com/esasim/esasim/commands"
 	"github.com/esasim/esasim/fixtures"
 )
 
@@ -62,14 +63,16 @@ func completeLine(parser *kong.Kong, t stdio) (bool, error) {
 // flag or argument.
 func predictors(line string) map[string]complete.Predictor {
 	all := map[string]complete.Predictor{
-		"action":    complete.PredictSet(topology.Actions()...),
-		"protocol":  complete.PredictSet("tcp", "udp", "icmp"),
-		"direction": complete.PredictSet("in", "out"),
-		"ports":     complete.PredictSet("auto"),
-		"level":     complete.PredictSet("debug", "info", "warn", "error"),
-		"file":      complete.PredictFiles("*"),
-		"directory": complete.PredictDirs("*"),
-		"builtin":   complete.PredictSet(fixtures.Topologies()...),
+		"action":      complete.PredictSet(topology.Actions()...),
+		"protocol":    complete.PredictSet("tcp", "udp", "icmp"),
+		"direction":   complete.PredictSet("in", "out"),
+		"ports":       complete.PredictSet("auto"),
+		"level":       complete.PredictSet("debug", "info", "warn", "error"),
+		"passphrases": complete.PredictSet("masked", "encrypted", "plain"),
+		"command":     complete.PredictSet(commandNames()...),
+		"file":        complete.PredictFiles("*"),
+		"directory":   complete.PredictDirs("*"),
+		"builtin":     complete.PredictSet(fixtures.Topologies()...),
 		"topology": complete.PredictOr(
 			complete.PredictSet(fixtures.Topologies()...), complete.PredictFiles("*.yaml")),
 		"mail-action": complete.PredictSet(topology.MailActions()...),
@@ -82,80 +85,20 @@ func predictors(line string) map[string]complete.Predictor {
 		"event":      complete.PredictSet(box.EventTopics()...),
 		"path":       complete.PredictFunc(func(complete.Args) []string { return pathsOf(targetOf(line)) }),
 	}
-	maps.Copy(all, askingPredictors(line))
+	running := func(list func(context.Context, *control.Client) []string) complete.Predictor {
+		return askingPredictor(line, list)
+	}
+	maps.Copy(all, worldPredictors(line, running))
+	maps.Copy(all, appliancePredictors(running))
 	return all
 }
 
-// askingPredictors returns the predictors that ask the running appliance. Without one, they offer
-// nothing.
-func askingPredictors(line string) map[string]complete.Predictor {
-	running := func(list func(ctx context.Context, c *control.Client) []string) complete.Predictor {
-		return complete.PredictFunc(func(complete.Args) []string {
-			client, err := targetOf(line).client()
-			if err != nil {
-				return nil
-			}
-			ctx, cancel := context.WithTimeout(context.Background(), completionTimeout)
-			defer cancel()
-			return list(ctx, client)
-		})
+// commandNames returns the commands of the newest appliance.
+func commandNames() (names []string) {
+	for _, c := range commands.All() {
+		names = append(names, c.Name)
 	}
-	return map[string]complete.Predictor{
-		"peer": running(func(ctx context.Context, c *control.Client) (names []string) {
-			peers, _ := c.Peers(ctx) // without an appliance there is nothing to offer
-			for _, p := range peers {
-				names = append(names, p.Name)
-			}
-			return names
-		}),
-		"mailserver": running(func(ctx context.Context, c *control.Client) []string {
-			names, _ := c.MailServers(ctx)
-			return names
-		}),
-		"message": running(func(ctx context.Context, c *control.Client) []string {
-			box, _ := c.Mailbox(ctx, wordAfter(line, "show", "raw"))
-			ids := []string{"last"}
-			for _, m := range box.Messages {
-				ids = append(ids, strconv.Itoa(m.ID))
-			}
-			return ids
-		}),
-		"mail-rule": running(func(ctx context.Context, c *control.Client) []string {
-			list, _ := c.MailRules(ctx, wordAfter(line, "remove"))
-			ids := []string{"all"}
-			for _, r := range list {
-				ids = append(ids, strconv.Itoa(r.ID))
-			}
-			return ids
-		}),
-		"session": running(func(ctx context.Context, c *control.Client) []string {
-			list, _ := c.Sessions(ctx)
-			ids := []string{removeAll}
-			for _, s := range list {
-				ids = append(ids, strconv.Itoa(s.ID))
-			}
-			return ids
-		}),
-		"fault": running(func(ctx context.Context, c *control.Client) []string {
-			return append(faultRefs(ctx, c), "all")
-		}),
-		"fault-name": running(faultRefs),
-		"preset": running(func(ctx context.Context, c *control.Client) (names []string) {
-			list, _ := c.Presets(ctx)
-			for _, p := range list {
-				names = append(names, p.Name)
-			}
-			return names
-		}),
-		"address": running(func(ctx context.Context, c *control.Client) []string {
-			list, _ := c.Guard(ctx)
-			addresses := []string{"all"}
-			for _, a := range list {
-				addresses = append(addresses, a.Address)
-			}
-			return addresses
-		}),
-	}
+	return names
 }
 
 // wordAfter returns the word that follows one of some verbs in an unfinished command line.

@@ -25,6 +25,9 @@ type ctl struct {
 	Net     ctlNet     `cmd:"" help:"Show the sockets, neighbors, routes and interfaces of the appliance or of a simulated host."`
 	Session ctlSession `cmd:"" help:"List and end the sessions that are open."`
 	User    ctlUser    `cmd:"" help:"List the accounts of the appliance."`
+	Log     ctlLog     `cmd:"" help:"List the logs of the appliance, and show and search their lines."`
+	Config  ctlConfig  `cmd:"" help:"Show, load and commit the configuration of the appliance."`
+	Run     runLine    `cmd:"" help:"Run a command line of the appliance, as on its serial console."`
 	Clock   ctlClock   `cmd:"" help:"Show and set the appliance's clock."`
 	Guard   ctlGuard   `cmd:"" help:"List and free the client addresses that are blocked after failed logins."`
 	Events  ctlEvents  `cmd:"" help:"Show what happens."`

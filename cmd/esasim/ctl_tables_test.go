@@ -2,8 +2,11 @@ package main
 
 import (
 	"encoding/json"
+	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/esasim/esasim/appliance/box"
@@ -41,5 +44,34 @@ func TestCtlTables(t *testing.T) {
 	}
 	if got := completions(t, "esasim ctl --socket "+p.ready.Socket+" session end "); !slices.Equal(got, []string{"all"}) {
 		t.Errorf("sessions to end: %q", got)
+	}
+}
+
+// Logs, the configuration and commands, with the exit statuses of commands.
+func TestCtlActions(t *testing.T) {
+	p := start(t, shortHome(t))
+	p.expectCtl(t, `^Username: admin\n`, "run", "whoami")
+	p.expectCtl(t, `^\[example\.com\]> \n`, "run", "-a", "new.example.com", "sethostname; commit -y")
+	for line, want := range map[string]int{"sethostname": 2, "uname": 1, "exit": 0} {
+		if status, out, stderr := p.ctl(t, "run", line); status != want {
+			t.Errorf("run %s: %d %s%s", line, status, out, stderr)
+		}
+	}
+	p.expectCtl(t, `(?m)^cli_logs +CLI Audit Logs +Information +1 +manual$`, "log", "list")
+	p.expectCtl(t, `'whoami'; prompt was '\\nexample\.com> '\n$`, "log", "grep", "whoami", "cli_logs")
+	p.expectCtl(t, `^[^\n]*'exit'[^\n]*\n$`, "log", "tail", "cli_logs", "-n", "1")
+	p.expectCtl(t, `<hostname>new\.example\.com</hostname>`, "config", "show")
+	file := filepath.Join(t.TempDir(), "part.xml")
+	if err := os.WriteFile(file, []byte("<config><hostname>newer.example.com</hostname></config>"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p.expectCtl(t, `^hostname: new\.example\.com -> newer\.example\.com\n$`, "config", "load", file)
+	p.expectCtl(t, `^Revision 2 was committed at `, "config", "commit", "why")
+	p.expectCtl(t, `^There are no changes\.\n$`, "config", "changes")
+	if got := runFailing(t, p.home, "ctl", "log", "tail", "no_logs"); !strings.HasPrefix(got, `there is no log "no_logs", expected one of amp, `) {
+		t.Error(got)
+	}
+	if got := completions(t, "esasim ctl --socket "+p.ready.Socket+" log tail mail"); !slices.Equal(got, []string{"mail_logs"}) {
+		t.Errorf("logs: %q", got)
 	}
 }
