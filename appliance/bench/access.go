@@ -148,7 +148,8 @@ func (a *access) check(w http.ResponseWriter, r *http.Request) (ok bool) {
 		return refuse(http.StatusUnauthorized, "The bench needs its token",
 			"Open the address that esasim printed when it started, or enter its token.")
 	}
-	if r.Method != http.MethodGet && r.Method != http.MethodHead && !same(r.PostFormValue("form"), a.form) {
+	reads := r.Method == http.MethodGet || r.Method == http.MethodHead
+	if !reads && !same(r.PostFormValue("form"), a.form) {
 		return refuse(http.StatusForbidden, "This form is too old",
 			"Load the page again, and then send the form.")
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/chromedp/cdproto/emulation"
@@ -167,4 +168,34 @@ func TestBrowserShowsTheNetwork(t *testing.T) {
 	w.sees("None.")
 	w.open("/?at=path%2Fgoogle")
 	w.sees("Break google")
+}
+
+// TestBrowserShowsPackets: rows arrive while the page is open, can be paused, and lead to a packet.
+func TestBrowserShowsPackets(t *testing.T) {
+	b := appliancetest.Start(t)
+	w := openWindow(t, b)
+	w.open("/?at=host%2Fmail")
+	w.press("Record packets here")
+	w.sees("Packets at mail")
+	sendMail(t, b, "Subject: hello\r\n\r\nhello\r\n")
+	w.do(chromedp.WaitReady(byXPath(`//tr[@data-row][contains(., "QUIT")]`)))
+	w.picture("packets")
+	w.press("Pause")
+	w.sees("Paused")
+	w.press("Continue")
+	w.do(chromedp.Click(byXPath(`//tr[@data-row][1]/td[7]`)))
+	w.sees("Packet 1")
+	w.press("Follow the stream")
+	w.sees("Subject: hello")
+	w.picture("stream")
+
+	// The other pages, for people who look at the screenshots.
+	if _, err := b.Faults().SetPreset("dns-slow", true); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"faults", "servers", "mail/mail", "mail/mail/1", "events", "logs", "tables", "world", "packets"} {
+		w.open("/" + name)
+		w.sees("")
+		w.picture("page-" + strings.ReplaceAll(name, "/", "-"))
+	}
 }

@@ -14,8 +14,9 @@
 //   - place: a part of the network that can be broken (box.Place): an interface of the appliance, a
 //     path, a host.
 //   - picture: the network, drawn as SVG (layout.go).
-//   - stream: an answer that goes on, as server-sent events. Each event replaces a part of a page or
-//     adds to it.
+//   - stream: an answer that goes on, as server-sent events. Each event replaces a part of a page
+//     or adds to it.
+//   - recording: packets at a place, kept in memory while the simulator runs (tape.go).
 //
 // # Purpose
 //
@@ -48,12 +49,13 @@
 //
 // # Bounds
 //
-// At most maxStreams streams and maxTerminals terminals are open; another one is refused. A stream
-// that is too slow misses events and says so.
+// At most maxStreams streams and maxTerminals terminals are open, and maxTapes recordings kept, each
+// with up to maxTapeBytes; another one is refused. A stream that is too slow misses events and says
+// so. A recording that is full ends.
 //
 // # Locks
 //
-// Server.mu is a leaf.
+// Server.mu is held while a watch of packets begins. tape.mu is a leaf.
 //
 // The package opens real sockets, which otherwise only the network does: the bench is not part of
 // the simulation.

@@ -81,7 +81,8 @@ func (s *Server) changeFault(v *visit) error {
 }
 
 func (s *Server) setPreset(v *visit) error {
-	if _, err := s.box.Faults().SetPreset(v.PostFormValue("preset"), v.PostFormValue("on") == "yes"); err != nil {
+	on := v.PostFormValue("on") == "yes"
+	if _, err := s.box.Faults().SetPreset(v.PostFormValue("preset"), on); err != nil {
 		return err
 	}
 	return v.redirect("/faults")

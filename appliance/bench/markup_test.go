@@ -16,14 +16,17 @@ func pages() []string {
 	return []string{
 		"/", "/?at=host%2Fresolver", "/?at=path%2Fgoogle", "/?at=interface%2FData+1", "/faults", "/servers",
 		"/servers/of/resolver/dns", "/servers/of/time/ntp", "/mail/mail", "/mail/mail/1", "/mail/mail/1?as=headers",
-		"/mail/mail/1?as=source", "/world", "/events", "/logs?kind=mail", "/tables", "/terminal",
+		"/mail/mail/1?as=source", "/world", "/events", "/logs?kind=mail", "/tables", "/terminal", "/packets", "/packets/1", "/packets/1/packet/1", "/packets/1/stream/1",
 	}
 }
 
 // TestMarkup checks what keyboards and screen readers need of each page.
 func TestMarkup(t *testing.T) {
 	b, c := open(t)
+	c.post("/packets/start", "cable", "mail")
+	rows := c.follow(t, "/packets/1/live?since=0")
 	sendMail(t, b, "Subject: hello\r\n\r\nhello\r\n")
+	rows.next("row")
 	c.post("/faults/preset", "preset", "lossy-link", "on", "yes")
 	for _, path := range pages() {
 		checkMarkup(t, path, c.get(path))

@@ -42,7 +42,8 @@ func makeScene(
 			to := cmp.Or(d.Interface, "all interfaces")
 			out.Doors = append(out.Doors, node{
 				Kind: "door", Title: d.Name, Text: real.String(),
-				Label: fmt.Sprintf("Door %s: %v on this machine leads to %s of %s", d.Name, real, d.Service, to),
+				Label: fmt.Sprintf("Door %s: %v on this machine leads to %s of %s",
+					d.Name, real, d.Service, to),
 			})
 		}
 	}
@@ -262,6 +263,7 @@ type panel struct {
 	OnlyHere        int // faults that Repair removes
 	Servers         []netsim.Server
 	Actions         []string
+	Cable           string // where packets of the place are recorded
 	Form            string
 }
 
@@ -270,7 +272,8 @@ func (s *Server) panelOf(id string) (panel, error) {
 	if err != nil {
 		return panel{}, err
 	}
-	p := panel{ID: id, Kind: string(place.Kind), Title: place.Name, Form: s.access.form}
+	p := panel{ID: id, Kind: string(place.Kind), Title: place.Name, Cable: s.cableOf(place),
+		Form: s.access.form}
 	for _, b := range s.box.Breakages() {
 		if slices.Contains(b.Places, place) {
 			p.Faults = append(p.Faults, b)
@@ -287,7 +290,8 @@ func (s *Server) panelOf(id string) (panel, error) {
 	t := s.box.World().Topology()
 	p.Facts = factsOf(t, place)
 	h := t.FindHost(place.Name)
-	hasCable := place.Kind == box.InterfacePlace || place.Kind == box.HostPlace && h != nil && h.Wire != ""
+	hasCable := place.Kind == box.InterfacePlace ||
+		place.Kind == box.HostPlace && h != nil && h.Wire != ""
 	for _, a := range topology.Actions() {
 		if a != "pass" && (a != topology.Unplug || hasCable) {
 			p.Actions = append(p.Actions, a)

@@ -40,7 +40,8 @@ var templates = sync.OnceValue(func() map[string]*template.Template {
 	}
 	for _, n := range names {
 		name := path.Base(n)
-		sets[name] = template.Must(template.New(name).Funcs(funcs).ParseFS(templateFiles, "templates/layout.html", n))
+		sets[name] = template.Must(template.New(name).Funcs(funcs).ParseFS(templateFiles,
+			"templates/layout.html", n))
 	}
 	return sets
 })
@@ -99,6 +100,7 @@ func menu() []menuItem {
 		{"/", "Network"},
 		{"/faults", "Faults"},
 		{"/servers", "Servers"},
+		{"/packets", "Packets"},
 		{"/events", "Events"},
 		{"/logs", "Logs"},
 		{"/tables", "Tables"},

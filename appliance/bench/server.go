@@ -51,8 +51,10 @@ type Server struct {
 	streams   chan struct{} // one element for each open stream
 	terminals chan struct{} // one element for each open terminal
 
-	mu      sync.Mutex
-	stopped bool
+	mu       sync.Mutex
+	stopped  bool
+	tapes    []*tape
+	lastTape int // the number of the newest one
 }
 
 // New returns a server, which answers after Serve. The box must have been started.
@@ -90,14 +92,15 @@ func (s *Server) URL() string {
 	if at.Addr().IsUnspecified() {
 		at = netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), at.Port())
 	}
-	u := url.URL{Scheme: "http", Host: at.String(), Path: "/", RawQuery: url.Values{"token": {s.token}}.Encode()}
+	query := url.Values{"token": {s.token}}
+	u := url.URL{Scheme: "http", Host: at.String(), Path: "/", RawQuery: query.Encode()}
 	return u.String()
 }
 
 // Stop closes the listener, ends streams and terminals, and blocks until all requests have been
 // answered. If ctx ends first, Stop cuts the connections. It may be called more than once.
 func (s *Server) Stop(ctx context.Context) error {
-	s.cancel() // streams and terminals would go on
+	s.cancel() // streams, recordings and terminals would go on
 	err := s.http.Shutdown(ctx)
 	if err != nil {
 		err = errors.Join(fmt.Errorf("stop the bench: %w", err), s.http.Close())
@@ -156,6 +159,7 @@ func (s *Server) routes() []route {
 		s.faultRoutes(),
 		s.serverRoutes(),
 		s.mailRoutes(),
+		s.packetRoutes(),
 		s.eventRoutes(),
 		s.tableRoutes(),
 		s.terminalRoutes(),
@@ -209,7 +213,8 @@ func (s *Server) handlerOf(f func(*visit) error) http.HandlerFunc {
 		if status == http.StatusInternalServerError {
 			s.logger.Error("bench", "request", r.Method+" "+r.URL.Path, "error", err)
 		}
-		if err := s.render(v, status, "error.html", page{Title: "That did not work", Data: text}); err != nil {
+		failed := page{Title: "That did not work", Data: text}
+		if err := s.render(v, status, "error.html", failed); err != nil {
 			s.logger.Error("bench", "error", err)
 		}
 	}

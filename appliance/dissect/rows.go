@@ -23,6 +23,7 @@ import (
 type Row struct {
 	Number      int
 	Time        time.Time
+	Length      int // bytes on the wire
 	Source      string
 	Destination string
 	Protocol    string
@@ -88,7 +89,8 @@ func row(f frame, number int, all *Index) Row {
 	options := gopacket.DecodeOptions{Lazy: true, NoCopy: true}
 	p := gopacket.NewPacket(f.data, layers.LayerTypeEthernet, options)
 	r := Row{
-		Number: number, Time: f.at, Protocol: "Unknown", Info: fmt.Sprintf("%d bytes", f.wireLen),
+		Number: number, Time: f.at, Length: f.wireLen, Protocol: "Unknown",
+		Info: fmt.Sprintf("%d bytes", f.wireLen),
 	}
 	if e, ok := p.Layer(layers.LayerTypeEthernet).(*layers.Ethernet); ok {
 		r.Source, r.Destination, r.Protocol = e.SrcMAC.String(), e.DstMAC.String(), "Ethernet"

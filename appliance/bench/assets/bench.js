@@ -111,6 +111,10 @@ for (const place of document.querySelectorAll("[data-rows]")) {
   const stream = live(() => `${place.dataset.rows}&since=${cursor}`, {
     row: (html, e) => { cursor = e.lastEventId; add(html); },
     gap: text => { state.textContent = text; },
+    end: text => {
+      state.textContent = text;
+      stream.close();
+    },
   });
   pause.addEventListener("click", () => {
     paused = !paused;
@@ -123,3 +127,10 @@ for (const place of document.querySelectorAll("[data-rows]")) {
     list.setAttribute("aria-live", e.target.checked ? "polite" : "off");
   });
 }
+
+// A click anywhere in the row of a packet opens the packet, unless text was selected.
+document.addEventListener("click", e => {
+  const row = e.target.closest("tr[data-row]");
+  if (!row || e.target.closest("a") || !getSelection().isCollapsed) return;
+  row.querySelector("a").click();
+});
