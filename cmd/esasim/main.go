@@ -26,9 +26,8 @@ type stdio struct {
 
 // flags are the verbs of the program, and the flags that every verb has.
 type flags struct {
-	ShowVersion versionFlag `name:"version" help:"Print the version of this program."`
+	serveFlags
 
-	Serve      serve      `cmd:"" default:"withargs" help:"Run an appliance (the default)."`
 	Ctl        ctl        `cmd:"" help:"Break and repair the network of a running appliance, stop its servers, set its clock."`
 	Health     health     `cmd:"" help:"Ask a running appliance whether it is up."`
 	Topology   topologies `cmd:"" help:"List, print and check topologies."`
@@ -41,22 +40,56 @@ type flags struct {
 	Licenses   licenses   `cmd:"" help:"Print the licenses of this program and of the modules in it."`
 }
 
-// run runs the program and returns its exit status.
-func run(args []string, t stdio) int {
-	var f flags
-	status := -1
-	parser, err := kong.New(&f,
+// serveFlags are the part of flags that starting an appliance needs. Reading the tags of all verbs
+// takes four times as long.
+type serveFlags struct {
+	ShowVersion versionFlag `name:"version" help:"Print the version of this program."`
+
+	Serve serve `cmd:"" default:"withargs" help:"Run an appliance (the default)."`
+}
+
+// onlyServes reports whether words are a command line that serveFlags can parse, unless it has a
+// mistake.
+func onlyServes(args []string) bool {
+	if os.Getenv(completionLine) != "" || slices.Contains(args, "--help") || slices.Contains(args, "-h") {
+		return false
+	}
+	return len(args) == 0 || args[0] == "serve" || strings.HasPrefix(args[0], "-")
+}
+
+// newParser returns a parser for flags or serveFlags. What prints a text instead, such as --version,
+// sets status.
+func newParser(grammar any, t stdio, status *int, more ...kong.Option) *kong.Kong {
+	parser, err := kong.New(grammar, append(more,
 		kong.Name("esasim"),
 		kong.Description(
 			"A simulated Cisco Email Security Appliance: ssh in, capture packets, fetch the pcap."),
 		kong.Writers(t.out, t.err),
-		kong.Exit(func(code int) { status = code }),
+		kong.Exit(func(code int) { *status = code }),
 		kong.Bind(t),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
-	)
+	)...)
 	if err != nil {
 		panic(err) // a tag in flags is wrong
 	}
+	return parser
+}
+
+// run runs the program and returns its exit status.
+func run(args []string, t stdio) int {
+	status := -1
+	if onlyServes(args) {
+		parser := newParser(&serveFlags{}, t, &status, kong.NoDefaultHelp())
+		c, err := parser.Parse(protectShift(args))
+		switch {
+		case status >= 0: // --version has printed its text
+			return status
+		case err == nil:
+			return exitStatus(t, c.Run())
+		}
+		// The other verbs are needed to tell what is wrong.
+	}
+	parser := newParser(&flags{}, t, &status)
 	if asked, err := completeLine(parser, t); asked {
 		return exitStatus(t, err)
 	}
