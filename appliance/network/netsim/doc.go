@@ -87,6 +87,9 @@
 // more than to listen (peers.Eager), or if another server has the same port, so that a conflict
 // is an error of World.Start.
 //
+// For the same reason the interface of a simulated host on a wire is dormant: its network card is
+// made for the first frame that the host would not ignore (vnet.InterfaceConfig.Dormant).
+//
 // # Restart
 //
 // A reboot of the appliance is Stop and New: the new stack has empty caches and no

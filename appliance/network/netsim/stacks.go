@@ -255,7 +255,7 @@ func (s *stacks) buildHosts(site *ether.Segment) error {
 		c := vnet.InterfaceConfig{
 			Name: h.Name, Device: h.Name, Index: i + 2,
 			Segment: s.segment(seg), MAC: ether.MAC(h.MAC), ARPMAC: ether.MAC(h.ARPMAC),
-			MTU: seg.Interface.MTU,
+			MTU: seg.Interface.MTU, Dormant: true,
 		}
 		for _, a := range h.Addresses {
 			if p, ok := seg.Network(a); ok {

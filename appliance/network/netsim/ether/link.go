@@ -18,6 +18,7 @@ type link struct {
 	dispatcher     atomic.Pointer[stack.NetworkDispatcher]
 	resolution     atomic.Pointer[resolution]
 	wrapResolution atomic.Pointer[func(deliver func())] // see WrapResolution
+	firstFrame     atomic.Pointer[firstFrame]           // nil: none is awaited
 	arpMAC         MAC                                  // see SetARPMAC
 	receiver       SegmentReceiver                      // nil: none
 	rewriter       SegmentRewriter                      // nil: none
@@ -29,7 +30,7 @@ var _ stack.LinkEndpoint = (*link)(nil)
 // appended. It owns the views.
 func (l *link) deliver(v *buffer.View, more ...*buffer.View) {
 	frame := v.AsSlice()
-	if !l.accepts(frame) {
+	if !l.accepts(frame) || !l.awake(frame) {
 		v.Release()
 		return
 	}
@@ -56,6 +57,7 @@ func (l *link) deliver(v *buffer.View, more ...*buffer.View) {
 
 // deliverTrain hands a train to the stack as one packet. It owns t.
 func (l *link) deliverTrain(t *Train) {
+	l.awake(nil)
 	t.setChecksum()
 	n := t.frameCount()
 	b := buffer.MakeWithData(t.headers)

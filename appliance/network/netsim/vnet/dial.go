@@ -42,6 +42,7 @@ type PendingDial struct {
 // here, not when the connection is established.
 func (h *Host) NewDial(c network.DialConfig) (*PendingDial, error) {
 	c.Local, c.Remote = unmap(c.Local), unmap(c.Remote)
+	h.wakeFor(c.Local.Addr(), c.Remote.Addr())
 	nic, err := h.nicID(c.Interface)
 	if err != nil {
 		return nil, dialError(c, "bind", err)

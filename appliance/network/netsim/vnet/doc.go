@@ -20,6 +20,7 @@
 //   - Stack: the gVisor TCP/IP stack of a host.
 //   - Interface (iface): a network card, a VLAN or a loopback interface, as the
 //     administrator sees it. NIC: the stack's object for an interface.
+//   - Dormant interface: one whose NIC is made at its first use (InterfaceConfig.Dormant).
 //   - lo0 and lo1: the loopback interface that every BSD system has, and the one that
 //     SetLoopback adds.
 //   - Socket: a TCP or UDP endpoint of the stack with its entry in the registry, which knows
@@ -80,6 +81,14 @@
 // later connections. A packet that arrives at a NIC is answered by a route of that NIC or not
 // at all: if a client's packets arrive by an interface without a route back, they are not
 // answered by another interface. Each connection discovers the MTU of its path itself.
+//
+// # Dormant interfaces
+//
+// A NIC takes 20 KiB, and most machines of a topology are never spoken to. The NIC of a dormant
+// interface is made before the first frame for it is delivered, which is then delivered to it: on the
+// wire and in all counters there is no difference. ARP requests about others, which a machine
+// ignores, do not count as frames for it. A caller that uses one of its addresses, or that leaves
+// the choice of the address to the stack, makes the NIC, too (Host.wakeFor).
 //
 // # Datagrams keep their order
 //

@@ -37,3 +37,11 @@ func (h *Host) KeptSockets() int {
 	defer h.sockets.mu.RUnlock()
 	return len(h.sockets.byEndpoint) + len(h.sockets.byID)
 }
+
+// Attached reports whether the stack has a NIC for an interface.
+func (h *Host) Attached(ifname string) bool {
+	i := h.iface(ifname)
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	return i != nil && i.attached
+}

@@ -86,6 +86,7 @@ type Host struct {
 
 	fabric        atomic.Pointer[ether.Fabric] // nil: there is no interface except lo0
 	personalities *personalities               // nil: no machine has one
+	dormantIfaces atomic.Int32                 // number of interfaces that are dormant
 
 	pausing   sync.Mutex // held while the stack processes no TCP segments
 	destroyed bool       // the stack; guarded by pausing

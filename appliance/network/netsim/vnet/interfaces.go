@@ -30,6 +30,9 @@ type InterfaceConfig struct {
 	// Addrs are the addresses with the networks that they are in. An address whose prefix has
 	// full length (10.0.201.4/32) is an alias: it adds no route to a network.
 	Addrs []netip.Prefix
+	// Dormant postpones the NIC until the first frame for it arrives, or until somebody uses one of
+	// its addresses or chooses none. Nobody can see the difference.
+	Dormant bool
 }
 
 // An iface is an interface. The fields of the second group are guarded by Host.mu, the others
@@ -45,6 +48,7 @@ type iface struct {
 	lo1Addrs []netip.Addr // addresses of lo1 that the NIC has too
 	up       bool
 	attached bool // the stack has a NIC for the interface; never for lo1
+	dormant  bool // setAddrs has recorded the addresses only, see Host.wake
 	media    network.Media
 }
 
@@ -85,6 +89,9 @@ func (h *Host) AddInterface(c InterfaceConfig) error {
 	i.port.SetSegmentReceiver(&h.sockets)
 	h.fabric.Store(i.port.Fabric())
 	h.insertIface(i)
+	if c.Dormant {
+		h.makeDormant(i)
+	}
 	if err := h.setAddrs(i, c.Addrs); err != nil {
 		return fmt.Errorf("add interface %s: %w", c.Name, err)
 	}
@@ -159,6 +166,9 @@ func (h *Host) SetAddrs(ifname string, addrs []netip.Prefix) error {
 // setAddrs replaces the addresses of an interface. If it returns an error, some addresses may
 // be set. It is called with mu held.
 func (h *Host) setAddrs(i *iface, addrs []netip.Prefix) error {
+	if i.dormant {
+		return h.recordAddrs(i, addrs)
+	}
 	defer h.applyRoutes()
 	defer h.distributeLo1Addrs()
 	for _, old := range slices.Clone(i.addrs) {

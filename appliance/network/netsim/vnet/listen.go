@@ -62,6 +62,7 @@ func (h *Host) Listen(ctx context.Context, c network.ListenConfig) (network.List
 	if c.Backlog <= 0 {
 		c.Backlog = defaultBacklog
 	}
+	h.wakeFor(c.Addr.Addr())
 	proto := protocolOf(c.Addr.Addr())
 	q := new(waiter.Queue)
 	ep, terr := h.stack.NewEndpoint(tcp.ProtocolNumber, proto, q)

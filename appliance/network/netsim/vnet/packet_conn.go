@@ -48,6 +48,10 @@ func (h *Host) ListenPacket(ctx context.Context, c network.DialConfig) (network.
 	if ctx.Err() != nil {
 		return fail("socket", context.Cause(ctx))
 	}
+	h.wakeFor(c.Local.Addr())
+	if c.Remote.IsValid() {
+		h.wakeFor(c.Remote.Addr())
+	}
 	nic, err := h.nicID(c.Interface)
 	if err != nil {
 		return fail("bind", err)
@@ -179,6 +183,7 @@ func (c *packetConn) WriteTo(b []byte, addr net.Addr) (int, error) {
 	if !ok {
 		return 0, c.opError("write", "sendto", syscall.EINVAL)
 	}
+	c.host.wakeFor(to.Addr())
 	full := c.host.fullAddress(to, 0)
 	if c.local != nil && full.NIC == 0 {
 		full.NIC = c.host.outgoingNIC(c.nic, c.local.AddrPort().Addr().Unmap(), to.Addr())

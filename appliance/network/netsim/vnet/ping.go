@@ -182,6 +182,7 @@ func (h *Host) echo(ctx context.Context, r network.PingRequest) (network.Reply, 
 		return network.Reply{}, context.Cause(ctx)
 	}
 	r.Dst = r.Dst.Unmap()
+	h.wakeFor(r.Src, r.Dst)
 	v6 := r.Dst.Is6()
 	if r.DataSize < 0 || r.DataSize > maxEcho {
 		return network.Reply{}, syscall.EMSGSIZE

@@ -63,6 +63,7 @@ func (h *Host) probe(
 	ctx context.Context, r network.ProbeRequest, transport tcpip.TransportProtocolNumber,
 	send func(*probe) tcpip.Error,
 ) (network.Reply, error) {
+	h.wakeFor(r.Src, r.Dst)
 	nic, err := h.nicID(r.Interface)
 	if err != nil {
 		return network.Reply{}, err
