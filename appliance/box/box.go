@@ -75,7 +75,7 @@ func New(o Options) (*Box, error) {
 	b.stream = events.NewStream(b.o.Clock)
 	b.stream.Keep(o.KeepEvents)
 	b.faults.PublishTo(b.stream)
-	b.cables = packets.New(packets.Options{})
+	b.cables = packets.New(packets.Options{Clock: b.o.Clock, Events: b.stream})
 	b.stopCtx, b.cancelStop = context.WithCancel(context.Background())
 	b.resetCtx, b.endResetCtx = context.WithCancel(context.Background())
 	return b, nil

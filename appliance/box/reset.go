@@ -70,6 +70,7 @@ func (b *Box) Reset(ctx context.Context) error {
 		return netsim.ErrStopped
 	}
 	b.faults.Restore()
+	b.cables.RemoveCaptures()
 	s, err := b.restart(doors)
 	if err != nil {
 		b.setStopped()

@@ -2,6 +2,7 @@ package control_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
@@ -11,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/getkin/kin-openapi/openapi3"
 
@@ -96,7 +98,13 @@ func (g *generator) request(t *testing.T, c *contract, method, path string) (*ht
 			t.Fatal(err)
 		}
 	}
-	r, err := http.NewRequestWithContext(t.Context(), method, "http://esasim"+path+"?"+query.Encode(), bytes.NewReader(body))
+	ctx := t.Context()
+	if path == "/v1/live" { // it ends when the client leaves
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, time.Millisecond)
+		t.Cleanup(cancel)
+	}
+	r, err := http.NewRequestWithContext(ctx, method, "http://esasim"+path+"?"+query.Encode(), bytes.NewReader(body))
 	if err != nil {
 		t.Skip("not a request that a client could send")
 	}

@@ -109,7 +109,7 @@ func (c *contract) check(r *http.Request, body []byte, status int, header http.H
 		RequestValidationInput: in, Status: status, Header: header, Options: in.Options,
 	}
 	switch kind {
-	case "text/event-stream", "text/html", "text/plain", "application/yaml", "application/xml":
+	case "text/event-stream", "text/html", "text/plain", "application/yaml", "application/xml", "application/x-pcapng":
 		response := in.Route.Operation.Responses.Status(status)
 		if response == nil || response.Value.Content.Get(kind) == nil {
 			return fmt.Errorf("status %d with %s is not in the document", status, kind)
@@ -141,7 +141,8 @@ func (c checkedTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	var answer []byte
-	if !strings.HasPrefix(res.Header.Get("Content-Type"), "text/event-stream") && !strings.HasPrefix(res.Header.Get("Content-Type"), "text/plain") {
+	kind, _, _ := mime.ParseMediaType(res.Header.Get("Content-Type"))
+	if kind != "text/event-stream" && kind != "text/plain" && (r.URL.Path != "/v1/live" || res.StatusCode != http.StatusOK) {
 		if answer, err = io.ReadAll(res.Body); err != nil {
 			return nil, err
 		}

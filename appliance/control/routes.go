@@ -20,6 +20,7 @@ func (s *Server) routes() []route {
 		s.descriptionRoutes(),
 		s.faultRoutes(),
 		s.eventRoutes(),
+		s.captureRoutes(),
 		s.worldRoutes(),
 		s.readerRoutes(),
 		s.actionRoutes(),

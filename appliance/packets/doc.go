@@ -4,11 +4,14 @@
 //	c.Attach(world)                                       // and again after each reboot
 //	w, err := c.Watch(ctx, "resolver", "udp port 53")
 //	for p := range w.Packets(ctx) { ... }
+//	capture, err := c.StartCapture(packets.CaptureRequest{Name: "dns", Cable: "resolver"})
+//	...
+//	err = c.WriteCapture("dns", file)                     // in the form pcapng
 //
 // # Terms
 //
 // A cable is a place where packets can be observed (netsim.Cable). A watch is a queue of the packets
-// that pass a cable.
+// that pass a cable. A capture is a watch with a name whose packets are kept in a file in memory.
 //
 // # Purpose
 //
@@ -41,8 +44,13 @@
 // The network never waits for a reader. A queue has a bound in packets and one in bytes; what does
 // not fit is dropped and counted, and the next packet tells how many were lost before it.
 //
+// Captures are kept in memory, because they belong to the process and not to a data directory, and
+// their number and size are bounded. Readers see whole blocks of the file at any moment. A reboot
+// does not end a capture. A reset removes all captures, since there are none after the start.
+//
 // # Locks
 //
-// Cables.mu is held while observers are added to the network and removed. Watch.mu is a leaf, which
-// the network's pump takes.
+// Cables.capturesMu is held while captures begin, and Cables.mu is taken under it.
+// Cables.mu is held while observers are added to the network and removed. Watch.mu, which the
+// network's pump takes, and capture.mu are leaves.
 package packets

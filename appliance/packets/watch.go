@@ -8,8 +8,10 @@ import (
 	"io"
 	"iter"
 	"sync"
+	"sync/atomic"
 	"time"
 
+	"github.com/esasim/esasim/appliance/clock"
 	"github.com/esasim/esasim/appliance/network"
 	"github.com/esasim/esasim/appliance/network/netsim"
 )
@@ -194,11 +196,21 @@ type Cables struct {
 	world   *netsim.World
 	watches map[*Watch]func() bool // with what stops following the watch's context
 	closed  bool
+
+	capturesMu sync.Mutex // held while captures begin; mu is taken under it
+	captures   map[string]*capture
+	recorders  sync.WaitGroup
+	total      atomic.Int64 // bytes of the files of all captures
 }
 
 // New returns the cables of a world that is attached later.
 func New(o Options) *Cables {
-	return &Cables{o: o, watches: make(map[*Watch]func() bool)}
+	if o.Clock == nil {
+		o.Clock = clock.System()
+	}
+	return &Cables{
+		o: o, watches: make(map[*Watch]func() bool), captures: make(map[string]*capture),
+	}
 }
 
 // Attach makes the cables those of a world that has the same topology as the one before it. All
@@ -228,6 +240,7 @@ func (c *Cables) Attach(world *netsim.World) {
 
 // Close ends all watches and captures. None can be begun afterwards.
 func (c *Cables) Close() {
+	c.capturesMu.Lock()
 	c.mu.Lock()
 	c.closed = true
 	var open []*Watch
@@ -235,9 +248,11 @@ func (c *Cables) Close() {
 		open = append(open, w)
 	}
 	c.mu.Unlock()
+	c.capturesMu.Unlock()
 	for _, w := range open {
 		w.Close()
 	}
+	c.recorders.Wait()
 }
 
 // List returns all cables. There are none before Attach.

@@ -177,6 +177,11 @@ func hostsOf(c *target) []string {
 	})
 }
 
+// withoutQuotes returns the names that a shell need not quote.
+func withoutQuotes(names []string) []string {
+	return slices.DeleteFunc(names, func(name string) bool { return strings.ContainsAny(name, " \t'\"\\") })
+}
+
 // namesIn returns names in the topology of a running appliance, if c names the appliance by its
 // topology. Names that a shell would have to quote are left out.
 func namesIn(c *target, of func(*topology.Topology) []string) []string {
@@ -187,7 +192,7 @@ func namesIn(c *target, of func(*topology.Topology) []string) []string {
 	if err != nil {
 		return nil
 	}
-	return slices.DeleteFunc(of(topo), func(name string) bool { return strings.ContainsAny(name, " \t'\"\\") })
+	return withoutQuotes(of(topo))
 }
 
 // verbsBelow returns the verbs that can follow words.

@@ -62,6 +62,9 @@ func worldPredictors(line string, running asking) map[string]complete.Predictor 
 			return append(faultRefs(ctx, c), "all")
 		}),
 		"fault-name": running(faultRefs),
+		"cable":      running(cableNames),
+		"capture":    running(captureNames),
+		"captures":   running(captureNamesOrAll),
 		"preset": running(func(ctx context.Context, c *control.Client) (names []string) {
 			list, _ := c.Presets(ctx)
 			for _, p := range list {
@@ -106,4 +109,24 @@ func appliancePredictors(running asking) map[string]complete.Predictor {
 			return addresses
 		}),
 	}
+}
+
+func cableNames(ctx context.Context, c *control.Client) (names []string) {
+	list, _ := c.Cables(ctx)
+	for _, x := range list {
+		names = append(names, x.Name)
+	}
+	return withoutQuotes(names)
+}
+
+func captureNamesOrAll(ctx context.Context, c *control.Client) []string {
+	return append(captureNames(ctx, c), "all")
+}
+
+func captureNames(ctx context.Context, c *control.Client) (names []string) {
+	list, _ := c.Captures(ctx)
+	for _, x := range list {
+		names = append(names, x.Name)
+	}
+	return names
 }

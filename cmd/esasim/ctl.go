@@ -32,6 +32,8 @@ type ctl struct {
 	Guard   ctlGuard   `cmd:"" help:"List and free the client addresses that are blocked after failed logins."`
 	Events  ctlEvents  `cmd:"" help:"Show what happens."`
 	Wait    ctlWait    `cmd:"" help:"Wait until something happens."`
+	Cables  ctlCables  `cmd:"" help:"List the places of the network at which packets can be captured."`
+	Capture ctlCapture `cmd:"" help:"Capture packets at any place of the network, live or into files."`
 	Reset   ctlReset   `cmd:"" help:"Put the world and the appliance back to the state after the start."`
 	API     ctlAPI     `cmd:"" name:"api" help:"List and describe the requests of the control API."`
 }

@@ -45,7 +45,7 @@ var modules = map[string][]string{
 	"github.com/gliderlabs/ssh":          {"shell"},
 	"github.com/goccy/go-yaml":           {"appliance/control", "appliance/network/netsim/topology"},
 	"github.com/google/go-cmp":           {"appliance/network/networktest"},
-	"github.com/gopacket/gopacket":       {"appliance/appliancetest", "appliance/network/networktest", "appliance/dissect"},
+	"github.com/gopacket/gopacket":       {"appliance/appliancetest", "appliance/network/networktest", "appliance/dissect", "appliance/packets"},
 	"github.com/jlaffaye/ftp":            {"appliance/logs/upload"},
 	"github.com/miekg/dns":               {"appliance/resolver", "appliance/network/netsim/peers"},
 	"github.com/pkg/sftp":                {"transfer"},
