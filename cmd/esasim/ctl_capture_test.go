@@ -30,7 +30,7 @@ func TestCtlCapture(t *testing.T) {
 		{"capture remove dns", ""},
 		{"capture remove all", ""},
 		{"capture list", "There are no captures.\n"},
-		{"capture --cable google --duration 1ms -w " + file, ""},
+		{"capture --cable google --duration 1ms -w " + file + ".live", ""},
 	} {
 		status, out, stderr := p.ctl(t, strings.Fields(c.line)...)
 		if status != 0 || stderr != "" || !strings.Contains(out, c.want) {
