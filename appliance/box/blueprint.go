@@ -10,6 +10,7 @@ import (
 	"github.com/esasim/esasim/appliance/network/netsim"
 	"github.com/esasim/esasim/appliance/network/netsim/topology"
 	"github.com/esasim/esasim/appliance/product"
+	"github.com/esasim/esasim/appliance/users"
 )
 
 // A Blueprint is what a boot needs of a topology, made and checked once: the product and the
@@ -20,6 +21,10 @@ type Blueprint struct {
 	facts    product.Facts
 	factory  *config.Factory
 	zone     *time.Location
+
+	// What With has laid over the factory configuration.
+	accounts       []users.Account
+	configurations [][]byte
 }
 
 // NewBlueprint returns the blueprint of a topology, which must not be changed afterwards. If the

@@ -18,9 +18,9 @@ import (
 func withDoorOptions(original *topology.Topology, o Options) *topology.Topology {
 	t := *original
 	t.Doors.In = slices.Clone(t.Doors.In)
-	if o.NoDoors {
-		t.Doors.In = nil
-	}
+	t.Doors.In = slices.DeleteFunc(t.Doors.In, func(d topology.Door) bool {
+		return o.NoDoors || o.OnlyDoors != nil && !slices.Contains(o.OnlyDoors, d.Name)
+	})
 	for i := range t.Doors.In {
 		d := &t.Doors.In[i]
 		if d.Service != "ftp" {

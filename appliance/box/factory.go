@@ -63,17 +63,15 @@ const preferred = "preferred"
 // factory returns the factory configuration that the topology describes.
 func factory(t *topology.Topology, version product.Version) (*config.Factory, error) {
 	f := config.NewFactory()
+	setIdentity(f, t, version)
 	a := t.Appliance
-	netconfig.Hostname.SetFactory(f, a.HostName)
 	if a.TimeZone != "" {
 		appliance.TimeZone.SetFactory(f, a.TimeZone)
 	}
 	var ports netconfig.PortList
-	var list netconfig.IPInterfaces
 	var gateways netconfig.DefaultGateways
 	for _, i := range a.Interfaces {
 		ports.List = append(ports.List, netconfig.Port{Name: i.Name, Ethernet: i.Name, MTU: i.MTU})
-		list.List = append(list.List, ipInterfaces(i, a.HostName, version)...)
 		v4, v6 := i.DefaultGateways()
 		if !gateways.IPv4.IsValid() {
 			gateways.IPv4 = v4
@@ -83,16 +81,11 @@ func factory(t *topology.Topology, version product.Version) (*config.Factory, er
 		}
 	}
 	netconfig.Ports.SetFactory(f, ports)
-	netconfig.Interfaces.SetFactory(f, list)
 	netconfig.Gateways.SetFactory(f, gateways)
 	for i, host := range a.Relays {
 		if err := listener.CheckEntry(host); err != nil {
 			return nil, t.ErrorAt(fmt.Sprintf("appliance.relays[%d]", i), "%v", err)
 		}
-	}
-	if len(list.List) > 0 {
-		first := list.List[0].Name
-		listener.Section.SetFactory(f, mailListeners(a, first, version))
 	}
 	switch a.MailTLS {
 	case "", "off":
@@ -133,6 +126,21 @@ func factory(t *topology.Topology, version product.Version) (*config.Factory, er
 		ntp.NTP.SetFactory(f, ntp.Settings{Servers: a.NTP})
 	}
 	return f, nil
+}
+
+// setIdentity sets the sections that depend on the appliance's host name.
+func setIdentity(f *config.Factory, t *topology.Topology, version product.Version) {
+	a := t.Appliance
+	netconfig.Hostname.SetFactory(f, a.HostName)
+	var list netconfig.IPInterfaces
+	for _, i := range a.Interfaces {
+		list.List = append(list.List, ipInterfaces(i, a.HostName, version)...)
+	}
+	netconfig.Interfaces.SetFactory(f, list)
+	if len(list.List) > 0 {
+		first := list.List[0].Name
+		listener.Section.SetFactory(f, mailListeners(a, first, version))
+	}
 }
 
 // mailListeners returns the listeners of a new appliance (B35): a public one for mail, and the one

@@ -32,6 +32,8 @@ type Options struct {
 	DoorAddrs map[string]netip.AddrPort
 	// NoDoors opens no real listener.
 	NoDoors bool
+	// OnlyDoors are the names of the doors that are opened; nil means all.
+	OnlyDoors []string
 	// FTPPassivePorts are the first and the last real port of passive FTP data connections;
 	// zeros mean any port.
 	FTPPassivePorts [2]int

@@ -6,6 +6,7 @@ import (
 	"encoding/xml"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"reflect"
 	"slices"
@@ -291,12 +292,35 @@ type Factory struct {
 // NewFactory returns a factory that has the default of every section.
 func NewFactory() *Factory { return &Factory{set: map[string]*entry{}} }
 
+// Clone returns a copy that shares the values of f.
+func (f *Factory) Clone() *Factory {
+	return &Factory{set: maps.Clone(f.set), checked: f.checked}
+}
+
 // Check returns an *InvalidError that lists the mistakes, or nil. Open does not check a factory
 // again for which Check has returned nil.
 func (f *Factory) Check() error {
 	err := (&Config{factory: f}).check()
 	f.checked = err == nil
 	return err
+}
+
+// ReadXML sets the sections that r holds, in the form that the function ReadXML reads, whose errors
+// it returns. If there is an error, f is unchanged.
+func (f *Factory) ReadXML(r io.Reader) error {
+	s, err := Open(Options{Factory: f})
+	if err != nil {
+		return err
+	}
+	d := s.NewDraft()
+	if _, err := ReadXML(r, d); err != nil {
+		return err
+	}
+	for spec, e := range d.snapshot() {
+		f.set[spec.name] = e.now
+	}
+	f.checked = true // ReadXML has checked the whole
+	return nil
 }
 
 func (f *Factory) entry(s *spec) *entry {

@@ -180,7 +180,7 @@ func NewStore(appliers ...Applier) *Store {
 func Open(o Options) (*Store, error) {
 	s := &Store{factory: NewFactory(), clock: o.Clock, log: o.Logger, archive: &memory{}}
 	if o.Factory != nil {
-		s.factory.set, s.factory.checked = maps.Clone(o.Factory.set), o.Factory.checked
+		s.factory = o.Factory.Clone()
 	}
 	if s.clock == nil {
 		s.clock = clock.System()

@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"github.com/esasim/esasim/appliance/bench"
-	"github.com/esasim/esasim/appliance/box"
 	"github.com/esasim/esasim/appliance/control"
 )
 
@@ -147,6 +146,7 @@ type target struct {
 	Topology string  `predictor:"topology" placeholder:"NAME|FILE" help:"The topology of the appliance, if the appliance uses the default data directory of that topology (default: lab)."`
 	Socket   string  `xor:"where" predictor:"file" env:"ESASIM_SOCKET" placeholder:"PATH" help:"The control socket or the data directory of the appliance, instead of its topology."`
 	Addr     address `xor:"where" placeholder:"ADDR" help:"The address of the control API, as given to the appliance by --ctl, instead of its topology."`
+	Member   string  `name:"appliance" placeholder:"NAME" help:"The appliance of a fleet, whose data directory or address --socket or --addr gives."`
 }
 
 // topology returns the topology of the appliance if the flags name no socket or address.
@@ -154,6 +154,15 @@ func (t *target) topology() string { return cmp.Or(t.Topology, "lab") }
 
 // client returns a client of the appliance that the flags name. It does not connect yet.
 func (t *target) client() (*control.Client, error) {
+	c, err := t.process()
+	if err == nil && t.Member != "" {
+		c = c.Of(t.Member)
+	}
+	return c, err
+}
+
+// process returns a client of the process that the flags name.
+func (t *target) process() (*control.Client, error) {
 	if t.Addr != (address{}) {
 		if t.Addr.Addr().IsUnspecified() { // ":4000"
 			t.Addr.AddrPort = netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), t.Addr.Port())

@@ -101,7 +101,7 @@ func checkContents(dir string) error {
 	}
 	isOurs := func(name string) bool {
 		return name == lockName || name == topologyMarkName || name == applianceName ||
-			name == socketName || strings.HasPrefix(name, topologyMarkName+".tmp")
+			name == membersName || name == socketName || strings.HasPrefix(name, topologyMarkName+".tmp")
 	}
 	if slices.ContainsFunc(entries, func(e os.DirEntry) bool { return e.Name() == topologyMarkName }) {
 		return nil
@@ -117,9 +117,10 @@ func checkContents(dir string) error {
 
 // Names in a data directory, besides that of the control socket.
 const (
-	lockName         = "lock"      // locked by the process that uses the directory; holds its number
-	topologyMarkName = "topology"  // holds the mark of the topology
-	applianceName    = "appliance" // the directory of box.Options
+	lockName         = "lock"       // locked by the process that uses the directory; holds its number
+	topologyMarkName = "topology"   // holds the mark of the topology
+	applianceName    = "appliance"  // the directory of box.Options
+	membersName      = "appliances" // the directory of fleet.Options
 )
 
 // acquire locks the directory for this process until Close. create is os.O_CREATE if a missing
@@ -245,7 +246,12 @@ func hostKey(keep bool, log *slog.Logger) (crypto.Signer, error) {
 		}
 		return newHostKey()
 	}
-	file := filepath.Join(home, keyName)
+	return hostKeyIn(home, keep, log)
+}
+
+// hostKeyIn is hostKey for the key in a directory, which need not exist.
+func hostKeyIn(dir string, keep bool, log *slog.Logger) (crypto.Signer, error) {
+	file := filepath.Join(dir, keyName)
 	data, err := os.ReadFile(file)
 	if err == nil {
 		key, err := parseHostKey(data)

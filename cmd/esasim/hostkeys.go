@@ -14,28 +14,32 @@ import (
 // files beside the first one, and are read or created when a client needs them. They are saved if
 // keep is true.
 func moreHostKeys(keep bool) []shell.LazyHostKey {
+	home, err := stateHome()
+	if err != nil {
+		return nil // the shell makes new ones
+	}
+	return moreHostKeysIn(home, keep)
+}
+
+// moreHostKeysIn is moreHostKeys for the keys in a directory.
+func moreHostKeysIn(dir string, keep bool) []shell.LazyHostKey {
 	var keys []shell.LazyHostKey
 	for _, k := range []struct{ keyType, file string }{
 		{shell.ECDSAKey, "ssh_host_ecdsa_key"},
 		{shell.RSAKey, "ssh_host_rsa_key"},
 	} {
 		load := sync.OnceValues(func() (crypto.Signer, error) {
-			return loadHostKey(k.keyType, k.file, keep)
+			return loadHostKey(k.keyType, filepath.Join(dir, k.file), keep)
 		})
 		keys = append(keys, shell.LazyHostKey{Type: k.keyType, Load: load})
 	}
 	return keys
 }
 
-// loadHostKey reads the key from a file in the user's state directory. If there is no file, or it
+// loadHostKey reads the key from a file. If there is no file, or it
 // holds no key of that type, a new key replaces it. A key that cannot be saved can be used all the
 // same: clients then see another one after the next start.
-func loadHostKey(keyType, name string, keep bool) (crypto.Signer, error) {
-	home, err := stateHome()
-	if err != nil {
-		return shell.NewHostKey(keyType)
-	}
-	file := filepath.Join(home, name)
+func loadHostKey(keyType, file string, keep bool) (crypto.Signer, error) {
 	data, err := os.ReadFile(file)
 	if err == nil {
 		key, err := parseHostKey(data)

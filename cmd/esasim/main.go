@@ -28,6 +28,7 @@ type stdio struct {
 type flags struct {
 	serveFlags
 
+	Fleet      runFleet   `cmd:"" help:"Run many appliances in one process."`
 	Ctl        ctl        `cmd:"" help:"Break and repair the network of a running appliance, stop its servers, set its clock."`
 	Health     health     `cmd:"" help:"Ask a running appliance whether it is up."`
 	Topology   topologies `cmd:"" help:"List, print and check topologies."`

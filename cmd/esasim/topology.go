@@ -63,10 +63,23 @@ func (c checkTopology) Run(t stdio) error {
 
 // loadTopology reads the built-in topology of that name, or else the file.
 func loadTopology(nameOrFile string) (*topology.Topology, error) {
-	if file, data, ok := fixtures.Topology(nameOrFile); ok {
-		return box.LoadTopology(file, data)
+	return topologyBeside(func(name string) string { return name })(nameOrFile)
+}
+
+// topologyBeside returns a function like loadTopology that finds the path of a file by the given
+// function.
+func topologyBeside(path func(name string) string) func(string) (*topology.Topology, error) {
+	return func(nameOrFile string) (*topology.Topology, error) {
+		if file, data, ok := fixtures.Topology(nameOrFile); ok {
+			return box.LoadTopology(file, data)
+		}
+		return readTopology(nameOrFile, path(nameOrFile))
 	}
-	data, err := os.ReadFile(nameOrFile)
+}
+
+// readTopology reads a topology from a file. name is how the user has called it.
+func readTopology(nameOrFile, path string) (*topology.Topology, error) {
+	data, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("there is no topology %q: expected a file, or one of %s",
 			nameOrFile, strings.Join(fixtures.Topologies(), ", "))
