@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
 
 	"github.com/esasim/esasim/appliance/network/netsim"
@@ -20,6 +21,7 @@ import (
 type Client struct {
 	address string
 	base    string
+	prefix  string // stands for /v1 in the paths of requests about an appliance of a fleet
 	http    http.Client
 }
 
@@ -142,6 +144,9 @@ func (c *Client) send(ctx context.Context, method, path string, body any, accept
 			return nil, err
 		}
 		r = bytes.NewReader(text)
+	}
+	if c.prefix != "" {
+		path = c.prefix + strings.TrimPrefix(path, "/v1")
 	}
 	req, err := http.NewRequestWithContext(ctx, method, c.base+path, r)
 	if err != nil {

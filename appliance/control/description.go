@@ -238,11 +238,14 @@ type Version struct {
 	Version string `json:"version"` // of the program
 	Go      string `json:"go"`      // the version of Go that it was built with
 	API     string `json:"api"`     // "v1"
-	Product string `json:"product"` // what is simulated: "C100V"
-	AsyncOS string `json:"asyncos"` // "14.0.0-698"
+	Product string `json:"product"` // what is simulated: "C100V"; "" for a fleet
+	AsyncOS string `json:"asyncos"` // "14.0.0-698"; "" for a fleet
 }
 
 func (s *Server) getVersion(*http.Request) (any, error) {
+	if s.fleet != nil {
+		return Version{Version: ProgramVersion(), Go: runtime.Version(), API: "v1"}, nil
+	}
 	facts := s.box.Appliance().Product
 	return Version{ProgramVersion(), runtime.Version(), "v1", facts.Model, facts.Version.String()}, nil
 }

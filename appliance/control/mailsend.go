@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/esasim/esasim/appliance/box"
@@ -19,6 +20,10 @@ const maxMailBody = 64 << 20
 // maxWait bounds how long a request waits for the end of a load.
 const maxWait = time.Minute
 
+// maxMemberBody is the greatest body that an appliance of a fleet can take. Its server has the limits
+// of its own patterns.
+const maxMemberBody = max(maxMailBody, 6*box.MaxConfig)
+
 // bodyLimit returns the greatest size of a body for a pattern of a route.
 func bodyLimit(pattern string) int64 {
 	switch pattern {
@@ -26,6 +31,9 @@ func bodyLimit(pattern string) int64 {
 		return maxMailBody
 	case loadConfigPattern, commandPattern: // in JSON, a character can take six
 		return 6 * box.MaxConfig
+	}
+	if strings.HasSuffix(pattern, memberPath) {
+		return maxMemberBody
 	}
 	return maxBody
 }

@@ -30,7 +30,7 @@ var loadContract = sync.OnceValues(func() (*contract, error) {
 		return nil, err
 	}
 	c := &contract{doc, http.NewServeMux()}
-	for _, pattern := range control.Patterns() {
+	for _, pattern := range control.AllPatterns() {
 		c.mux.Handle(pattern, http.NotFoundHandler())
 	}
 	return c, nil
@@ -179,7 +179,7 @@ func TestDocumentDescribesEveryRoute(t *testing.T) {
 		t.Error(err)
 	}
 	routes := map[string]bool{}
-	for _, pattern := range control.Patterns() {
+	for _, pattern := range control.AllPatterns() {
 		method, path := documented(pattern)
 		routes[method+" "+path] = true
 		item := c.doc.Paths.Value(path)

@@ -12,10 +12,11 @@ import (
 	"github.com/esasim/esasim/appliance/network/netsim"
 )
 
-// A Health describes an appliance that is up.
+// A Health describes an appliance that is up, or a fleet.
 type Health struct {
 	Status string `json:"status"` // "up"
 	box.Health
+	Fleet *FleetHealth `json:"fleet,omitempty"` // nil: an appliance
 }
 
 func (s *Server) getHealth(*http.Request) (any, error) {
@@ -23,7 +24,7 @@ func (s *Server) getHealth(*http.Request) (any, error) {
 	if err != nil {
 		return nil, refuse(http.StatusServiceUnavailable, "%v", err)
 	}
-	return Health{"up", h}, nil
+	return Health{Status: "up", Health: h}, nil
 }
 
 func (s *Server) listPeers(r *http.Request) (any, error) {

@@ -16,6 +16,9 @@ type route struct {
 
 // routes returns all routes. A file with requests about one thing has a method for its own.
 func (s *Server) routes() []route {
+	if s.fleet != nil {
+		return slices.Concat(s.descriptionRoutes(), s.fleetRoutes())
+	}
 	return slices.Concat(
 		s.descriptionRoutes(),
 		s.faultRoutes(),

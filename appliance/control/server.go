@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/esasim/esasim/appliance/box"
+	"github.com/esasim/esasim/appliance/fleet"
 )
 
 // Bounds of requests.
@@ -26,9 +27,10 @@ const (
 	idleTimeout = 2 * time.Minute  // between the requests of a connection
 )
 
-// A Server answers requests about one box. It is safe for concurrent use.
+// A Server answers requests about one box, or about a fleet. It is safe for concurrent use.
 type Server struct {
-	box            *box.Box
+	box            *box.Box     // nil: about a fleet
+	fleet          *fleet.Fleet // nil: about one box
 	mux            *http.ServeMux
 	active         sync.WaitGroup  // listeners, and requests that are being answered
 	requestCtx     context.Context // the parent of the contexts of all requests
@@ -42,15 +44,24 @@ type Server struct {
 }
 
 // New returns a server for b, which must have been started.
-func New(b *box.Box) *Server {
-	s := &Server{box: b, mux: http.NewServeMux()}
+func New(b *box.Box) *Server { return (&Server{box: b}).init() }
+
+// NewFleet returns a server for f, which must have been started.
+func NewFleet(f *fleet.Fleet) *Server { return (&Server{fleet: f}).init() }
+
+func (s *Server) init() *Server {
 	s.requestCtx, s.cancelRequests = context.WithCancel(context.Background())
 	s.streamCtx, s.cancelStreams = context.WithCancel(context.Background())
+	s.addRoutes()
+	return s
+}
+
+func (s *Server) addRoutes() {
+	s.mux = http.NewServeMux()
 	for _, r := range s.routes() {
 		s.mux.Handle(r.pattern, handlerOf(r.answer, bodyLimit(r.pattern)))
 	}
 	s.mux.Handle("/", handlerOf(s.unknown, maxBody))
-	return s
 }
 
 // Serve answers requests on l until Stop, which closes l. It returns immediately.

@@ -26,6 +26,7 @@ const layers = `
 	shell/shelltest
 	commands
 	appliance/box
+	appliance/fleet
 	appliance/control appliance/bench
 	appliance/appliancetest cmd/esasim
 `

@@ -1,0 +1,118 @@
+package control_test
+
+import (
+	"context"
+	"crypto"
+	"crypto/ed25519"
+	"net/netip"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/esasim/esasim/appliance/box"
+	"github.com/esasim/esasim/appliance/control"
+	"github.com/esasim/esasim/appliance/fleet"
+	"github.com/esasim/esasim/appliance/network/netsim/topology"
+	"github.com/esasim/esasim/fixtures"
+	"github.com/esasim/esasim/shell"
+)
+
+// serveFleet runs three appliances of topology minimal, a-1 to a-3, with a server. It returns the
+// server's socket.
+func serveFleet(t *testing.T) (socket string, f *fleet.Fleet) {
+	t.Helper()
+	file, err := fleet.Count("a", 3, "minimal", nil, fleet.Sources{
+		Topology: func(name string) (*topology.Topology, error) {
+			file, data, _ := fixtures.Topology(name)
+			return box.LoadTopology(file, data)
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err = fleet.New(fleet.Options{
+		File: file, Dir: t.TempDir(),
+		Doors: fleet.Doors{Base: netip.MustParseAddrPort("127.0.0.1:0")},
+		HostKeys: func(string) (crypto.Signer, []shell.LazyHostKey, error) {
+			return ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize)), nil, nil
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	socket = filepath.Join(t.TempDir(), "ctl.sock")
+	l, err := control.ListenUnix(socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := control.NewFleet(f)
+	s.Serve(l)
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), testTimeout)
+		defer cancel()
+		if err := s.Stop(ctx); err != nil {
+			t.Error(err)
+		}
+		if err := f.Stop(ctx); err != nil {
+			t.Error(err)
+		}
+	})
+	return socket, f
+}
+
+// What is done to one appliance of a fleet, the others do not notice.
+func TestAppliancesOfAFleetAreControlledOneByOne(t *testing.T) {
+	socket, _ := serveFleet(t)
+	client := dialControl(t, "unix", socket)
+	second := client.Of("a-2")
+	if _, err := second.AddFault(within(t), map[string]string{"action": "drop", "to": "192.0.2.53"}); err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]int{"a-1": 0, "a-2": 1, "a-3": 0} {
+		list, err := client.Of(name).Faults(within(t))
+		if err != nil || len(list) != want {
+			t.Errorf("%s has %d faults, want %d (%v)", name, len(list), want, err)
+		}
+	}
+	if _, err := second.Reset(within(t), true); err != nil {
+		t.Fatal(err)
+	}
+	if list, err := second.Faults(within(t)); err != nil || len(list) != 0 {
+		t.Errorf("after a reset a-2 has %d faults (%v)", len(list), err)
+	}
+	_, err := client.Of("b").Faults(within(t))
+	if err == nil || !strings.Contains(err.Error(), `the fleet has no appliance "b"`) {
+		t.Errorf("an unknown appliance: %v", err)
+	}
+}
+
+func TestAppliancesOfAFleetStopAndStart(t *testing.T) {
+	socket, f := serveFleet(t)
+	client := dialControl(t, "unix", socket)
+	for range 2 { // the second request changes nothing
+		a, err := client.SetAppliance(within(t), "a-1", false)
+		if err != nil || a.State != fleet.Stopped {
+			t.Fatalf("%+v, %v", a, err)
+		}
+	}
+	if _, err := client.Of("a-1").Faults(within(t)); err == nil || !strings.Contains(err.Error(), "a-1 does not run") {
+		t.Errorf("a stopped appliance answers: %v", err)
+	}
+	h, err := client.Health(within(t))
+	if err != nil || h.Fleet == nil || *h.Fleet != (control.FleetHealth{Name: "a", Running: 2, Stopped: 1}) {
+		t.Errorf("health: %+v, %v", h.Fleet, err)
+	}
+	for range 2 {
+		a, err := client.SetAppliance(within(t), "a-1", true)
+		if err != nil || a.State != fleet.Running || a.Doors["ssh"] != f.Member("a-1").DoorAddrs()["ssh"] {
+			t.Fatalf("%+v, %v", a, err)
+		}
+	}
+	list, err := client.Appliances(within(t))
+	if err != nil || len(list) != 3 || list[2].Name != "a-3" {
+		t.Errorf("%+v, %v", list, err)
+	}
+}
