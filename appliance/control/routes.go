@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strings"
 )
 
 // A route is what the server does with the requests that match a pattern of http.ServeMux. Each
@@ -65,6 +66,11 @@ func (s *Server) unknown(r *http.Request) (any, error) {
 				r.Method, r.URL.Path, oneOf(allowed)),
 			allow: allowed,
 		}
+	}
+	if s.fleet != nil {
+		return nil, refuse(http.StatusNotFound, "a fleet answers no %s %s: ask one of its appliances, "+
+			"/v1/appliances/NAME%s (esasim ctl --appliance NAME)", r.Method, r.URL.Path,
+			strings.TrimPrefix(r.URL.Path, "/v1"))
 	}
 	return nil, refuse(http.StatusNotFound, "there is no %s %s: GET /v1 lists all requests",
 		r.Method, r.URL.Path)

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/esasim/esasim/appliance/bench"
+	"github.com/esasim/esasim/appliance/box"
 	"github.com/esasim/esasim/appliance/control"
 )
 
@@ -79,21 +80,27 @@ func (s *serve) listenOwn() (own ownListeners, err error) {
 	return own, nil
 }
 
-// openControl answers at the listeners, and at a socket in the data directory. A socket that cannot
-// be opened is no reason not to start: the announcement says so, and the appliance itself does not
-// need it.
-func openControl(b *box.Box, data *dataDir, own ownListeners, log *slog.Logger) *controlServer {
-	c := &controlServer{server: control.New(b)}
+// serveControl answers at a socket in the data directory, and at a listener, which may be nil.
+func serveControl(server *control.Server, data *dataDir, tcp net.Listener) *controlServer {
+	c := &controlServer{server: server}
 	path := filepath.Join(data.path, socketName)
 	l, err := control.ListenUnix(path)
 	if c.socketErr = err; err == nil {
 		c.socket = path
 		c.server.Serve(l)
 	}
-	if own.ctl != nil {
-		c.address = own.ctl.Addr().String()
-		c.server.Serve(own.ctl)
+	if tcp != nil {
+		c.address = tcp.Addr().String()
+		c.server.Serve(tcp)
 	}
+	return c
+}
+
+// openControl answers at the listeners, and at a socket in the data directory. A socket that cannot
+// be opened is no reason not to start: the announcement says so, and the appliance itself does not
+// need it.
+func openControl(b *box.Box, data *dataDir, own ownListeners, log *slog.Logger) *controlServer {
+	c := serveControl(control.New(b), data, own.ctl)
 	if own.bench != nil {
 		c.bench = bench.New(bench.Options{Box: b, Token: own.token, Addr: own.bench.Addr(), Logger: log})
 		c.bench.Serve(own.bench)
@@ -123,15 +130,15 @@ func (c *controlServer) stop() error {
 	return nil
 }
 
-// announce prints command lines that reach the server, and the address of the test bench.
-func (c *controlServer) announce(w io.Writer) {
+// announce prints command lines with a verb of esasim ctl that reach the server, and the address of the test bench.
+func (c *controlServer) announce(w io.Writer, verb string) {
 	if c.socket != "" {
-		fmt.Fprintf(w, "  %-5s %s\n", "ctl", "esasim ctl --socket "+c.socket+" fault list")
+		fmt.Fprintf(w, "  %-5s %s\n", "ctl", "esasim ctl --socket "+c.socket+" "+verb)
 	} else {
 		fmt.Fprintf(w, "  %-5s no socket: %s\n", "ctl", oneLine(c.socketErr))
 	}
 	if c.address != "" {
-		fmt.Fprintf(w, "  %-5s %s\n", "ctl", "esasim ctl --addr "+c.address+" fault list")
+		fmt.Fprintf(w, "  %-5s %s\n", "ctl", "esasim ctl --addr "+c.address+" "+verb)
 	}
 	if c.bench != nil {
 		fmt.Fprintf(w, "  %-5s %s\n", "bench", c.bench.URL())

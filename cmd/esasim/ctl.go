@@ -35,6 +35,7 @@ type ctl struct {
 	Cables  ctlCables  `cmd:"" help:"List the places of the network at which packets can be captured."`
 	Capture ctlCapture `cmd:"" help:"Capture packets at any place of the network, live or into files."`
 	Reset   ctlReset   `cmd:"" help:"Put the world and the appliance back to the state after the start."`
+	Fleet   ctlFleet   `cmd:"" help:"List, start and stop the appliances of a fleet."`
 	API     ctlAPI     `cmd:"" name:"api" help:"List and describe the requests of the control API."`
 }
 

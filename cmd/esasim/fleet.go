@@ -10,7 +10,6 @@ import (
 	"io/fs"
 	"log/slog"
 	"net"
-	"net/netip"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -113,7 +112,7 @@ func (r *runFleet) Run(t stdio) (err error) {
 		}
 		return err
 	}
-	ctl := openControl(control.NewFleet(f), data, tcp)
+	ctl := serveControl(control.NewFleet(f), data, tcp)
 	defer func() { err = errors.Join(err, ctl.stop()) }()
 	if err := inventories.write(f); err != nil {
 		return err
@@ -258,7 +257,7 @@ func (r *runFleet) announce(w io.Writer, f *fleet.Fleet, data *dataDir, ctl *con
 		fmt.Fprintf(w, "  %-12s does not start: %s\n", a.Name, a.Error)
 	}
 	fmt.Fprintf(w, "  %-5s %s\n", "data", data.path)
-	ctl.announce(w)
+	ctl.announce(w, "fleet list")
 	fmt.Fprintln(w, "The factory passphrase of admin is ironport. Ctrl-C stops the appliances.")
 }
 

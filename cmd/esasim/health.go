@@ -66,6 +66,10 @@ func (h *health) ask(t stdio, client *control.Client, name string) error {
 	case h.JSON:
 		return printJSON(t.out, up)
 	}
+	if f := up.Fleet; f != nil {
+		fmt.Fprintf(t.out, "%sfleet %s: %d appliances run, %d are stopped\n", name, f.Name, f.Running, f.Stopped)
+		return nil
+	}
 	fmt.Fprintf(t.out, "%sup since %s\n", name, up.Since.Format(timeFormat))
 	for _, s := range up.Services {
 		var list []string

@@ -361,7 +361,7 @@ func (s *serve) announce(w io.Writer, b *box.Box, data *dataDir, ctl *controlSer
 		fmt.Fprintf(w, "  %-5s %-22s %s\n", name, r.Addresses[name], exampleCommand(name, r.Addresses[name]))
 	}
 	fmt.Fprintf(w, "  %-5s %s\n", "data", r.Data)
-	ctl.announce(w)
+	ctl.announce(w, "fault list")
 	stops := "Ctrl-C"
 	if s.Console {
 		stops = "The command shutdown"

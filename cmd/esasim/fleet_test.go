@@ -1,0 +1,197 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/esasim/esasim/appliance/fleet"
+	"golang.org/x/crypto/ssh"
+)
+
+// A fleetProgram is a running process of esasim fleet.
+type fleetProgram struct {
+	*exec.Cmd
+	inventory map[string]fleet.Appliance // by name
+	out       string                     // the announcement
+	ended     chan struct{}
+}
+
+// startFleet runs "esasim fleet ARGS" on free ports until the test ends.
+func startFleet(t *testing.T, home string, args ...string) *fleetProgram {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "inventory.json")
+	args = append([]string{"fleet", "--doors", "127.0.0.1:0", "--ready", file}, args...)
+	p := &fleetProgram{Cmd: command(t, home, args...), ended: make(chan struct{})}
+	out, err := p.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var stderr bytes.Buffer
+	p.Stderr = &stderr
+	if err := p.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(p.kill)
+	killed := time.AfterFunc(testTimeout, func() { p.Process.Kill() })
+	for lines := bufio.NewReader(out); err == nil && !strings.Contains(p.out, "stops the appliances."); {
+		var line string
+		line, err = lines.ReadString('\n')
+		p.out += line
+	}
+	killed.Stop()
+	go func() {
+		p.Wait() //nolint:errcheck // tests look at the exit status
+		close(p.ended)
+	}()
+	if err != nil {
+		<-p.ended
+		t.Fatalf("the program ended: %s", stderr.String())
+	}
+	text, err := os.ReadFile(file)
+	var read struct{ Appliances []fleet.Appliance }
+	if err == nil {
+		err = json.Unmarshal(text, &read)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.inventory = map[string]fleet.Appliance{}
+	for _, a := range read.Appliances {
+		p.inventory[a.Name] = a
+	}
+	return p
+}
+
+func (p *fleetProgram) kill() {
+	p.Process.Kill() //nolint:errcheck // it may have ended
+	<-p.ended
+}
+
+const threeOffices = `
+defaults: {topology: minimal}
+appliances: [{name: edge, count: 2}, {name: hub}]
+`
+
+func writeFleet(t *testing.T, text string) (file string) {
+	t.Helper()
+	file = filepath.Join(t.TempDir(), "offices.yaml")
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return file
+}
+
+// The shards of a fleet are processes that know nothing of each other. One that is killed and
+// started again has the same appliances: names, serial numbers, host keys and data.
+func TestShardsOfAFleet(t *testing.T) {
+	home, file := t.TempDir(), writeFleet(t, threeOffices)
+	first := startFleet(t, home, file, "--shard", "0/2")
+	second := startFleet(t, home, file, "--shard", "1/2")
+	if len(first.inventory) != 2 || len(second.inventory) != 1 {
+		t.Fatalf("the shards have %d and %d appliances", len(first.inventory), len(second.inventory))
+	}
+	hub := first.inventory["hub"]
+	execAt(t, hub.Doors["ssh"].String(), "sethostname kept.example.com; commit kept")
+
+	first.kill()
+	execAt(t, second.inventory["edge-2"].Doors["ssh"].String(), "version")
+	again := startFleet(t, home, file, "--shard", "0/2").inventory["hub"]
+	if again.Serial != hub.Serial || again.HostKey != hub.HostKey {
+		t.Errorf("hub was %s with key %s, and is %s with %s", hub.Serial, hub.HostKey, again.Serial, again.HostKey)
+	}
+	if out := execAt(t, again.Doors["ssh"].String(), "showconfig"); !strings.Contains(out, "kept.example.com") {
+		t.Error("hub has lost its configuration")
+	}
+	if other := first.inventory["edge-1"]; other.HostKey == hub.HostKey {
+		t.Error("two appliances have one host key")
+	}
+}
+
+// The verbs of esasim ctl are about one appliance of a fleet, or about all.
+func TestControlOfAFleet(t *testing.T) {
+	home := t.TempDir()
+	p := startFleet(t, home, "--count", "3", "--topology", "minimal", "--data", filepath.Join(home, "data"))
+	ctl := func(args ...string) string {
+		t.Helper()
+		args = append([]string{"ctl", "--socket", filepath.Join(home, "data")}, args...)
+		out, err := command(t, home, args...).CombinedOutput()
+		if err != nil {
+			t.Fatalf("esasim %s: %v\n%s", strings.Join(args, " "), err, out)
+		}
+		return string(out)
+	}
+	ctl("--appliance", "esa-2", "fault", "add", "drop", "--to", "192.0.2.53")
+	if out := ctl("--appliance", "esa-1", "fault", "list"); !strings.Contains(out, "There are no faults.") {
+		t.Errorf("a fault of esa-2 is one of esa-1:\n%s", out)
+	}
+	ctl("fleet", "stop", "esa-3")
+	if out := ctl("fleet", "list"); !strings.Contains(out, "esa-3  stopped") || !strings.Contains(out, "esa-2  running") {
+		t.Errorf("fleet list:\n%s", out)
+	}
+	ctl("fleet", "start", "esa-3")
+	if out := ctl("fleet", "list", "--format", "oxidized"); strings.Count(out, ":asyncos:") != 3 {
+		t.Errorf("router.db:\n%s", out)
+	}
+	out, err := command(t, home, "ctl", "--socket", filepath.Join(home, "data"), "fault", "list").CombinedOutput()
+	if err == nil || !strings.Contains(string(out), "esasim ctl --appliance NAME") {
+		t.Errorf("a question about no appliance: %v\n%s", err, out)
+	}
+	if err := p.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	<-p.ended
+	if status := p.ProcessState.ExitCode(); status != 0 {
+		t.Errorf("exit status %d after SIGTERM", status)
+	}
+}
+
+func TestWrongFleets(t *testing.T) {
+	home := t.TempDir()
+	for _, x := range []struct{ args, want string }{
+		{"", "expected the file of a fleet, or --count N"},
+		{"--count 2 x.yaml", "a file and --count: expected one of them"},
+		{"none.yaml", "no such file"},
+		{"--count 2 --shard 2/2", "expected a part and the number of parts"},
+		{"--count 2 --shard 5/9 --ephemeral", "shard 5 of 9 has no appliance: the fleet has 2"},
+		{"--count 2 --ready hosts", "expected a name that ends in .json"},
+		{"--count 2 --open telnet", `has no door "telnet"`},
+		{"--count 2 --topology none", `there is no topology "none"`},
+		{"--count=-1", "--count -1, expected 1 to"},
+	} {
+		out, err := command(t, home, append([]string{"fleet"}, strings.Fields(x.args)...)...).CombinedOutput()
+		if err == nil || !strings.Contains(string(out), x.want) {
+			t.Errorf("esasim fleet %s: %v\n got %s\nwant %s", x.args, err, out, x.want)
+		}
+	}
+}
+
+// execAt runs command lines on the appliance at an address, and returns what they print.
+func execAt(t *testing.T, address string, commands string) string {
+	t.Helper()
+	c, err := ssh.Dial("tcp", address, &ssh.ClientConfig{
+		User: "admin", Auth: []ssh.AuthMethod{ssh.Password("ironport")},
+		HostKeyCallback: ssh.InsecureIgnoreHostKey(), Timeout: testTimeout,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	s, err := c.NewSession()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	out, err := s.CombinedOutput(commands)
+	if err != nil {
+		t.Fatalf("%s: %v\n%s", commands, err, out)
+	}
+	return string(out)
+}
