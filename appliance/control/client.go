@@ -60,6 +60,11 @@ func (c *Client) Health(ctx context.Context) (h Health, err error) {
 	return h, c.do(ctx, http.MethodGet, "/v1/health", nil, &h)
 }
 
+// CopyMetrics writes the figures of the simulator to w, in the text format of Prometheus.
+func (c *Client) CopyMetrics(ctx context.Context, w io.Writer) error {
+	return c.do(ctx, http.MethodGet, "/v1/metrics", nil, w)
+}
+
 // Peers returns the simulated servers.
 func (c *Client) Peers(ctx context.Context) (list []netsim.Server, err error) {
 	return list, c.do(ctx, http.MethodGet, "/v1/peers", nil, &list)

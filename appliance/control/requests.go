@@ -1,6 +1,7 @@
 package control
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"net/http"
@@ -10,6 +11,7 @@ import (
 	"github.com/esasim/esasim/appliance"
 	"github.com/esasim/esasim/appliance/box"
 	"github.com/esasim/esasim/appliance/network/netsim"
+	"github.com/esasim/esasim/appliance/promtext"
 )
 
 // A Health describes an appliance that is up, or a fleet.
@@ -25,6 +27,15 @@ func (s *Server) getHealth(*http.Request) (any, error) {
 		return nil, refuse(http.StatusServiceUnavailable, "%v", err)
 	}
 	return Health{Status: "up", Health: h}, nil
+}
+
+// getMetrics answers at once, like getHealth, even if the appliance is not up.
+func (s *Server) getMetrics(*http.Request) (any, error) {
+	var text bytes.Buffer
+	if err := s.box.WriteMetrics(&text); err != nil {
+		return nil, err
+	}
+	return document{promtext.ContentType, text.Bytes()}, nil
 }
 
 func (s *Server) listPeers(r *http.Request) (any, error) {

@@ -37,6 +37,7 @@ func (s *Server) routes() []route {
 func (s *Server) worldRoutes() []route {
 	return []route{
 		{"GET /v1/health", s.getHealth},
+		{"GET /v1/metrics", s.getMetrics},
 		{"GET /v1/peers", s.listPeers},
 		{"GET /v1/peers/{name...}", s.getPeer},
 		{"PUT /v1/peers/{name...}", s.putPeer},

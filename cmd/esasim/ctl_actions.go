@@ -209,3 +209,9 @@ func (r runLine) Run(t stdio, client *control.Client) error {
 	}
 	return nil
 }
+
+type ctlMetrics struct{}
+
+func (ctlMetrics) Run(t stdio, client *control.Client) error {
+	return client.CopyMetrics(context.Background(), t.out)
+}

@@ -68,6 +68,7 @@ func TestCtlActions(t *testing.T) {
 	p.expectCtl(t, `^hostname: new\.example\.com -> newer\.example\.com\n$`, "config", "load", file)
 	p.expectCtl(t, `^Revision 2 was committed at `, "config", "commit", "why")
 	p.expectCtl(t, `^There are no changes\.\n$`, "config", "changes")
+	p.expectCtl(t, `(?m)^# TYPE esasim_up gauge\nesasim_up 1$`, "metrics")
 	if got := runFailing(t, p.home, "ctl", "log", "tail", "no_logs"); !strings.HasPrefix(got, `there is no log "no_logs", expected one of amp, `) {
 		t.Error(got)
 	}

@@ -13,7 +13,7 @@ const module = "github.com/esasim/esasim/"
 // lines only, and none of its own line. Do not move a package to make a build pass.
 const layers = `
 	appliance/pattern
-	appliance/clock appliance/entropy appliance/atomicfile appliance/pcapfilter appliance/scp appliance/refusal appliance/tooltest appliance/network/netsim/topology fixtures
+	appliance/clock appliance/entropy appliance/atomicfile appliance/pcapfilter appliance/scp appliance/refusal appliance/promtext appliance/tooltest appliance/network/netsim/topology fixtures
 	appliance/check appliance/dissect appliance/config appliance/files appliance/product appliance/network appliance/events appliance/mta/queue
 	appliance/tlsconfig
 	appliance/mta/mailevents appliance/users appliance/netconfig appliance/resolver appliance/ntp appliance/logs/syslog appliance/logs/upload appliance/network/networktest appliance/network/netsim/ether
@@ -59,6 +59,7 @@ var modules = map[string][]string{
 	"gvisor.dev/gvisor":                  {"appliance/network/netsim/ether", "appliance/network/netsim/vnet"},
 	"github.com/rogpeppe/go-internal":    nil, // tests only
 	"github.com/getkin/kin-openapi":      nil, // tests only
+	"github.com/prometheus":              nil, // tests only: client_golang, and the modules of its parser
 	"github.com/chromedp":                nil, // tests only: chromedp, and cdproto, its protocol
 }
 
