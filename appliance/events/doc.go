@@ -20,7 +20,8 @@
 // all of them see the same values in the same order, they cannot disagree.
 //
 // A subscriber of a topic sees the events of that topic only, and those of other topics cost nothing.
-// If it publishes an event because of one that it is told (a line in a log), it uses Follow.
+// If it publishes an event because of one that it is told (a line in a log), it uses Follow. A Publish
+// that was not meant for a subscriber does the same: nobody has to know who calls it.
 //
 // A program that waits for something, or shows what happens, reads the stream at its own pace. The
 // stream keeps a bounded number of events for readers:
@@ -38,7 +39,9 @@
 // which allocates, only if somebody subscribes.
 //
 // Subscribers run on the goroutine of the publisher with the stream's lock held. That is the
-// simplest way to give all of them one order, and is why they must not block and must not publish.
+// simplest way to give all of them one order, and is why they must not block. Publish finds out that it
+// is called by a subscriber only when the lock is taken, by the functions on its stack: that costs
+// nothing otherwise.
 // A subscriber with more to do keeps the event in a queue of its own, which it has to bound.
 //
 // # Locks

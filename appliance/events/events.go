@@ -1,6 +1,7 @@
 package events
 
 import (
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -79,6 +80,9 @@ func (s *Stream) SetClock(c clock.Clock) {
 // Publish tells the subscribers that something happened, and returns the event's number. cause is
 // the number of the event that this one follows from, 0 if there is none. Publish returns when all
 // subscribers have seen the event. If nobody listens to events of the kind, it does not allocate.
+//
+// A subscriber that is told an event should use Follow. If it calls Publish, perhaps without knowing
+// it, the event follows as with Follow, the number is 0, and the call is slower.
 func Publish[F Fields](s *Stream, cause uint64, fields F) (seq uint64) {
 	if s == nil {
 		return 0
@@ -86,14 +90,44 @@ func Publish[F Fields](s *Stream, cause uint64, fields F) (seq uint64) {
 	if !s.isHeard(fields.Kind()) {
 		return s.last.Add(1)
 	}
-	s.mu.Lock()
+	if !s.mu.TryLock() {
+		if isTelling() {
+			s.following = append(s.following, following{cause, fields})
+			return 0
+		}
+		s.mu.Lock()
+	}
 	defer s.mu.Unlock()
 	return s.publish(cause, fields)
 }
 
+// isTelling reports whether the calling goroutine is telling subscribers an event.
+func isTelling() bool {
+	var pcs [64]uintptr
+	for skip := 2; ; skip += len(pcs) {
+		n := runtime.Callers(skip, pcs[:])
+		for _, pc := range pcs[:n] {
+			if f := runtime.FuncForPC(pc - 1); f != nil && f.Name() == tellName {
+				return true
+			}
+		}
+		if n < len(pcs) {
+			return false
+		}
+	}
+}
+
+// tellName is the name of Stream.tell.
+const tellName = "github.com/esasim/esasim/appliance/events.(*Stream).tell"
+
 // Follow is Publish for a subscriber, which may call it while it is told an event, and at no other
-// time. The event follows that one; all subscribers see it when they have seen that one.
+// time: it panics if nobody is told one. The event follows that one; all subscribers see it when they
+// have seen that one.
 func Follow[F Fields](s *Stream, cause uint64, fields F) {
+	if s.mu.TryLock() {
+		s.mu.Unlock()
+		panic("events: Follow was called by no subscriber")
+	}
 	if s.isHeard(fields.Kind()) {
 		s.following = append(s.following, following{cause, fields})
 	}
@@ -119,6 +153,7 @@ func (s *Stream) publish(cause uint64, fields Fields) uint64 {
 	return seq
 }
 
+//go:noinline
 func (s *Stream) tell(cause uint64, fields Fields) uint64 {
 	e := Event{
 		Seq: s.last.Add(1), Wall: s.clock.Now(), Monotonic: s.clock.Mark(),
@@ -136,7 +171,7 @@ func (s *Stream) tell(cause uint64, fields Fields) uint64 {
 
 // Subscribe has f called with every event from now on, one at a time and in the order of their
 // numbers. With topics, it is called only with events whose kinds begin with one of these words.
-// f must not block, and must not publish except with Follow. The caller must call cancel; f is not
+// f must not block, and must not publish to other streams. The caller must call cancel; f is not
 // called after cancel has returned. f must not call cancel.
 func (s *Stream) Subscribe(f func(Event), topics ...string) (cancel func()) {
 	s.mu.Lock()

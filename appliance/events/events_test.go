@@ -138,6 +138,46 @@ func TestFollowingEvents(t *testing.T) {
 	}
 }
 
+// TestPublishBySubscriber: a subscriber that calls Publish, as it does not know better, publishes an
+// event that follows.
+func TestPublishBySubscriber(t *testing.T) {
+	s := NewStream(clock.System())
+	var seen []Event
+	defer s.Subscribe(func(e Event) {
+		if e.Fields.Kind() == "test.opened" {
+			Publish(s, e.Seq, other{1})
+		}
+	})()
+	defer s.Subscribe(func(e Event) { seen = append(seen, e) })()
+	var publishers sync.WaitGroup
+	for range 4 {
+		publishers.Go(func() {
+			for range 100 {
+				Publish(s, 0, opened{1})
+			}
+		})
+	}
+	publishers.Wait()
+	if len(seen) != 800 {
+		t.Fatalf("%d events, want 800", len(seen))
+	}
+	for i, e := range seen {
+		if i%2 == 1 && (e.Fields.Kind() != "other.thing" || e.Cause != uint64(i)) {
+			t.Fatalf("event %d is %+v", i+1, e)
+		}
+	}
+}
+
+// TestFollowOutside: Follow is for subscribers only.
+func TestFollowOutside(t *testing.T) {
+	defer func() {
+		if recover() == nil {
+			t.Error("Follow did not panic")
+		}
+	}()
+	Follow(NewStream(clock.System()), 0, opened{1})
+}
+
 // TestReadersSeeEveryEvent: readers that begin at a cursor see what was kept, and then what is
 // published, without gaps.
 func TestReadersSeeEveryEvent(t *testing.T) {
