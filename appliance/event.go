@@ -56,3 +56,16 @@ type ClockChanged struct{ From, To time.Time }
 
 // Kind implements events.Fields.
 func (ClockChanged) Kind() string { return "clock.set" }
+
+// A TroubleFound is the event that the appliance has found a trouble about which it raises an alert,
+// unless the alert is held back.
+type TroubleFound struct {
+	Part string // "log", "capture", "files", "mail" or "configuration"
+	Text string
+}
+
+// Kind implements events.Fields.
+func (TroubleFound) Kind() string { return "appliance.trouble" }
+
+// Summary returns the text.
+func (t TroubleFound) Summary() string { return t.Text }

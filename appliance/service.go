@@ -45,7 +45,7 @@ func (a *Appliance) Start(ctx context.Context) error {
 	if a.Config.Damaged() {
 		const text = "The committed configuration was damaged. An older one is in use."
 		a.Log(SystemLog, Critical, text)
-		a.Alerts.Raise(alert.System, alert.Critical, text)
+		a.raise("configuration", alert.System, alert.Critical, text)
 	}
 	for i, s := range services {
 		if err := s.Start(ctx); err != nil {

@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 
 	"github.com/esasim/esasim/appliance/alert"
+	"github.com/esasim/esasim/appliance/events"
 	"github.com/esasim/esasim/appliance/mta"
 )
 
@@ -38,7 +39,13 @@ func (a *Appliance) openAlerts() {
 	a.Add(a.outbox)
 	a.Add(a.Alerts)
 	a.Files.OnFull(func() {
-		a.Alerts.Raise(alert.System, alert.Critical,
+		a.raise("files", alert.System, alert.Critical,
 			"The disk is full: files cannot be written until others have been removed.")
 	})
+}
+
+// raise raises an alert about a trouble of a part of the appliance.
+func (a *Appliance) raise(part string, class alert.Class, severity alert.Severity, text string) {
+	trouble := events.Publish(a.Events, 0, TroubleFound{part, text})
+	a.Alerts.RaiseBy(trouble, class, severity, text)
 }

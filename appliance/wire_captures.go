@@ -42,5 +42,5 @@ func (a *Appliance) lookupHost(name string) ([]netip.Addr, error) {
 func (a *Appliance) reportCaptureFailure(s capture.Status) {
 	text := fmt.Sprintf("Packet capture %s stopped: %v.", s.File, s.Reason)
 	a.Log(SystemLog, Warning, text)
-	a.Alerts.Raise(alert.System, alert.Warning, text)
+	a.raise("capture", alert.System, alert.Warning, text)
 }

@@ -116,13 +116,13 @@ func (a *Appliance) reportLogProblem(p logs.Problem) {
 	switch p.Kind {
 	case logs.PushFailed:
 		a.logToOperator(MailLog, Critical, p.Text)
-		a.Alerts.Raise(alert.System, alert.Critical, p.Text)
+		a.raise("log", alert.System, alert.Critical, p.Text)
 	case logs.WriteFailed:
 		a.Log(MailLog, Critical, p.Text)
-		a.Alerts.Raise(alert.System, alert.Critical, p.Text)
+		a.raise("log", alert.System, alert.Critical, p.Text)
 	case logs.FilesRemoved:
 		a.Log(SystemLog, Information, p.Text)
-		a.Alerts.Raise(alert.System, alert.Information, p.Text)
+		a.raise("log", alert.System, alert.Information, p.Text)
 	}
 }
 

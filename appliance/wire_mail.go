@@ -52,10 +52,10 @@ func (a *Appliance) openMail(o Options) error {
 		Committed: a.Config.Committed, Hostname: a.Hostname, Zone: a.Zone, Clock: a.Clock,
 		Entropy: o.Entropy, Logger: a.Logger, Certificates: a.Certificates,
 		TrustedRoots:  a.TrustedAuthorities,
-		OnTLSFailed:   func(text string) { a.Alerts.Raise(alert.System, alert.Warning, text) },
-		OnRateLimited: func(text string) { a.Alerts.Raise(alert.System, alert.Information, text) },
-		OnHarvest:     func(text string) { a.Alerts.Raise(alert.Harvest, alert.Warning, text) },
-		OnConserving:  func(text string) { a.Alerts.Raise(alert.System, alert.Critical, text) },
+		OnTLSFailed:   func(text string) { a.raise("mail", alert.System, alert.Warning, text) },
+		OnRateLimited: func(text string) { a.raise("mail", alert.System, alert.Information, text) },
+		OnHarvest:     func(text string) { a.raise("mail", alert.Harvest, alert.Warning, text) },
+		OnConserving:  func(text string) { a.raise("mail", alert.System, alert.Critical, text) },
 	})
 	if err != nil {
 		return fmt.Errorf("open the mail system: %w", err)

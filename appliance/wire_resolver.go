@@ -31,6 +31,7 @@ func (a *Appliance) openResolver(o Options) {
 		Timeout:       a.Timeouts.Lookup,
 		Source:        a.sourceAddr,
 		PreviousStats: earlier,
+		Events:        a.Events,
 	})
 	a.Config.AddApplier(resolverApplier{a.Resolver})
 }

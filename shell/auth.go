@@ -10,6 +10,7 @@ import (
 
 	"github.com/esasim/esasim/appliance"
 	"github.com/esasim/esasim/appliance/config"
+	"github.com/esasim/esasim/appliance/events"
 	"github.com/esasim/esasim/appliance/users"
 )
 
@@ -159,7 +160,10 @@ func (r *runningServer) authenticated(c *connection) {
 	c.setUser(account.Name)
 	c.out.endHandshake()
 	r.Appliance.Guard.Succeeded(c.addr)
-	r.logAuthf(appliance.Information, "%s",
+	c.loginEvent = events.Publish(r.Appliance.Events, 0, users.LoginAccepted{
+		User: account.Name, Client: c.addr, Service: "ssh",
+	})
+	r.Appliance.LogEvent(c.loginEvent, appliance.AuthenticationLog, appliance.Information,
 		LoginMessage(account, fmt.Sprintf("from %v", c.addr), "using an SSH connection"))
 	c.authority = r.Appliance.Users.Authorize(account, c.verified.key, users.AuthorityOptions{
 		OnChange: func(_ users.Account, err error) {

@@ -26,9 +26,10 @@ type connection struct {
 
 	disconnectOnce sync.Once // a second Close waits for it
 
-	heard     atomic.Bool      // the client has sent something since the last look of the keepalive
-	verified  verifiedLogin    // used by the goroutine of the login
-	authority *users.Authority // of the connection; set at the login, before the first channel
+	heard      atomic.Bool      // the client has sent something since the last look of the keepalive
+	verified   verifiedLogin    // used by the goroutine of the login
+	authority  *users.Authority // of the connection; set at the login, before the first channel
+	loginEvent uint64           // the number of the event that the user has logged in; set with authority
 
 	mu                 sync.Mutex  // a leaf
 	stopHandshakeTimer func() bool // stops the timer that closes the connection before the login

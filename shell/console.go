@@ -14,6 +14,7 @@ import (
 	"golang.org/x/term"
 
 	"github.com/esasim/esasim/appliance"
+	"github.com/esasim/esasim/appliance/events"
 	"github.com/esasim/esasim/appliance/users"
 )
 
@@ -91,7 +92,11 @@ func (c *Console) login(ctx context.Context, p Prompter) (users.Account, error) 
 		}
 		account, err := c.Appliance.Users.Verify(name, passphrase)
 		if err == nil {
-			c.log(LoginMessage(account, "from the console", ""))
+			accepted := events.Publish(c.Appliance.Events, 0, users.LoginAccepted{
+				User: account.Name, Service: "console",
+			})
+			c.Appliance.LogEvent(accepted, appliance.AuthenticationLog, appliance.Information,
+				LoginMessage(account, "from the console", ""))
 			return account, nil
 		}
 		c.log(FailedLoginMessage(name, "from the console", ""))

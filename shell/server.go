@@ -348,7 +348,8 @@ func (r *runningServer) forget(c *connection) {
 		r.logAuthf(appliance.Information, "The SSH connection from %v has ended: %s", c.addr, reason)
 	}
 	if user != "" {
-		r.logAuthf(appliance.Information, "User %s logged out of SSH session %v", user, c.addr)
+		r.Appliance.LogEvent(c.loginEvent, appliance.AuthenticationLog, appliance.Information,
+			fmt.Sprintf("User %s logged out of SSH session %v", user, c.addr))
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -74,6 +74,8 @@ type FTPLogin struct {
 	// ends the session at once, with text as the last reply (421), and does not block. Begin
 	// returns a function that is called when the session has ended. Optional.
 	Begin func(end func(text string)) (logout func())
+	// Done is called after each transfer of a whole file in binary mode; nil: nobody wants it.
+	Done func(Transferred)
 }
 
 // An FTPServer is the FTP daemon. It implements appliance.Service.

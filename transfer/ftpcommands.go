@@ -191,7 +191,7 @@ func (a ftpAuth) CheckPasswd(_ *ftp.Context, user, passphrase string) (bool, err
 		guard.End(from)
 	}
 	c.setLoggedIn()
-	c.session.area, c.session.user = login.Area, user
+	c.session.area, c.session.user, c.session.done = login.Area, user, login.Done
 	c.logf("User %s login SUCCESS", user)
 	if login.Begin != nil {
 		c.session.logout = login.Begin(c.endWithReply)

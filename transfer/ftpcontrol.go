@@ -62,6 +62,7 @@ type ftpSession struct {
 	pendingUser   string // the argument of USER, until PASS
 	failedLogins  int
 	logout        func()
+	done          func(Transferred) // may be nil
 	dir           string
 	ascii         bool
 	restartOffset int64

@@ -83,6 +83,7 @@ func (c *ftpConn) retr(arg string) {
 	})
 	if ok {
 		c.logf("Download %s %d bytes", sanitize(arg), sent)
+		c.transferred(off == 0, Transferred{false, c.path(arg), sent})
 	}
 }
 
@@ -158,6 +159,14 @@ func (c *ftpConn) store(arg, full string, flag int, off int64) {
 	})
 	if ok {
 		c.logf("Upload %s %d bytes", sanitize(arg), got)
+		c.transferred(off == 0 && flag&os.O_APPEND == 0, Transferred{true, full, got})
+	}
+}
+
+// transferred tells that a file was transferred, whole or in part.
+func (c *ftpConn) transferred(whole bool, t Transferred) {
+	if whole && !c.session.ascii && c.session.done != nil {
+		c.session.done(t)
 	}
 }
 

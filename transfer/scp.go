@@ -26,6 +26,7 @@ func IsSCP(command string) bool {
 type SCPOptions struct {
 	Stderr io.Writer         // receives the output of -v; nil discards it
 	Log    func(text string) // as in SFTPOptions
+	Done   func(Transferred) // likewise
 	Logger *slog.Logger      // the program's log; nil discards
 }
 
@@ -45,6 +46,7 @@ func ServeSCP(
 		out:     ch,
 		stderr:  o.Stderr,
 		logf:    logFunc(o.Log),
+		done:    doneFunc(o.Done),
 		logger:  loggerOrDiscard(o.Logger),
 	}
 	defer context.AfterFunc(ctx, func() { ch.Close() })()
@@ -76,6 +78,7 @@ type scpSession struct {
 	out    io.Writer
 	stderr io.Writer
 	logf   func(format string, args ...any)
+	done   func(Transferred)
 	logger *slog.Logger
 	failed bool // a file was refused or missing: the exit status is 1
 }

@@ -148,6 +148,7 @@ func (s *scpSession) receiveFile(name string, size int64, mtime time.Time) error
 		return s.sendWarning(name, w.err)
 	}
 	s.logf("Upload %s %d bytes", sanitize(name), size)
+	s.done(Transferred{true, name, size})
 	return s.sendOK()
 }
 

@@ -119,6 +119,7 @@ func (s *scpSession) sendFile(name string) error {
 		err = s.sendWarning(name, readErr)
 	} else {
 		s.logf("Download %s %d bytes", sanitize(name), fi.Size())
+		s.done(Transferred{false, name, fi.Size()})
 		err = s.sendOK()
 	}
 	if err != nil {

@@ -24,7 +24,9 @@ type SFTPOptions struct {
 	MaxHandles int // the largest number of open files and directories; 0 means 256
 	// Log writes a line about a transferred, renamed or deleted file, in the form of the FTP
 	// daemon's log; nil discards it. It must not block.
-	Log    func(text string)
+	Log func(text string)
+	// Done is called after each transfer; nil: nobody wants it.
+	Done   func(Transferred)
 	Logger *slog.Logger // the program's log; nil discards
 }
 
@@ -36,6 +38,7 @@ func ServeSFTP(ctx context.Context, ch io.ReadWriteCloser, area *files.Area, o S
 		area:       area,
 		maxHandles: cmp.Or(o.MaxHandles, 256),
 		logf:       logFunc(o.Log),
+		done:       doneFunc(o.Done),
 		logger:     loggerOrDiscard(o.Logger),
 	}
 	server := sftp.NewRequestServer(ch, sftp.Handlers{FileGet: s, FilePut: s, FileCmd: s, FileList: s},
@@ -80,6 +83,7 @@ type sftpSession struct {
 	area       *files.Area
 	maxHandles int
 	logf       func(format string, args ...any)
+	done       func(Transferred)
 	logger     *slog.Logger
 
 	mu          sync.Mutex
@@ -206,6 +210,7 @@ func (h *sftpFile) Close() error {
 		direction = "Upload"
 	}
 	h.s.logf("%s %s %d bytes", direction, sanitize(h.path), h.bytes.Load())
+	h.s.done(Transferred{h.write, h.path, h.bytes.Load()})
 	return toSFTPError(err)
 }
 

@@ -57,6 +57,13 @@ type Repeats struct {
 	Last  time.Time `json:"last"`
 }
 
+func (r *Repeats) count() int {
+	if r == nil {
+		return 0
+	}
+	return r.Count
+}
+
 // A Desk sends alerts. It is a service of the appliance. Its methods are safe for concurrent
 // use.
 type Desk struct {
@@ -87,6 +94,7 @@ type series struct {
 	interval  time.Duration // the present one
 	stopTimer func() bool
 	repeats   Repeats
+	cause     uint64 // the event of the trouble that began the series
 }
 
 // intervals are the settings of intervals. A series begins again if they have changed.
@@ -142,9 +150,13 @@ func (d *Desk) Stop(context.Context) error {
 	return nil
 }
 
-// Raise stores an alert and sends it, or counts it as a repeat. It does not block. text says
-// what happened; the subject of the message begins with it.
-func (d *Desk) Raise(c Class, s Severity, text string) {
+// Raise is RaiseBy for an alert whose cause is not an event.
+func (d *Desk) Raise(c Class, s Severity, text string) { d.RaiseBy(0, c, s, text) }
+
+// RaiseBy stores an alert and sends it, or counts it as a repeat. It does not block. cause is the
+// number of the event that the alert is about. text says what happened; the subject of the message
+// begins with it.
+func (d *Desk) RaiseBy(cause uint64, c Class, s Severity, text string) {
 	now, settings := d.o.Clock.Now(), d.o.Settings()
 	d.mu.Lock()
 	if d.stopped {
@@ -163,12 +175,12 @@ func (d *Desk) Raise(c Class, s Severity, text string) {
 		a.Repeats = &same.repeats
 	}
 	if settings.InitialInterval > 0 && len(d.series) < maxSeries {
-		d.series[k] = &series{intervals: intervalsOf(settings)}
+		d.series[k] = &series{intervals: intervalsOf(settings), cause: cause}
 		d.startInterval(k, time.Duration(settings.InitialInterval)*time.Second)
 	}
 	d.keep(a, settings.StoredAlerts)
 	d.mu.Unlock()
-	d.send(a, settings)
+	d.send(cause, a, settings)
 }
 
 func (s *series) hold(now time.Time) {
@@ -216,7 +228,7 @@ func (d *Desk) endInterval(k seriesKey, s *series) {
 	}
 	d.keep(a, settings.StoredAlerts)
 	d.mu.Unlock()
-	d.send(a, settings)
+	d.send(s.cause, a, settings)
 }
 
 // nextInterval returns the interval that follows another one (logs.md 4.5).
@@ -227,8 +239,8 @@ func nextInterval(interval time.Duration, s Settings) time.Duration {
 }
 
 // send submits a message for each recipient that has chosen the alert's class and severity.
-func (d *Desk) send(a Alert, s Settings) {
-	event := events.Publish(d.o.Events, 0, Raised{a.Class, a.Severity, a.Text})
+func (d *Desk) send(cause uint64, a Alert, s Settings) {
+	event := events.Publish(d.o.Events, cause, Raised{a.Class, a.Severity, a.Text, a.Repeats.count()})
 	var to []string
 	for _, r := range s.Recipients {
 		if r.Wants(a.Class, a.Severity) {

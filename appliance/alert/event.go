@@ -1,10 +1,12 @@
 package alert
 
-// A Raised is the event that an alert was raised and not held back as a repetition.
+// A Raised is the event that an alert was raised and not held back as a repetition. Its cause is the
+// trouble that it is about, if that is an event.
 type Raised struct {
 	Class    Class
 	Severity Severity
 	Text     string
+	Repeats  int // how often it was held back before
 }
 
 // Kind implements events.Fields.

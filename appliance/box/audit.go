@@ -15,7 +15,7 @@ import (
 func logIn(a *appliance.Appliance, ch shell.Channel, what, line string) *users.Login {
 	l := a.Logins.Open(ch.Account(), ch.RemoteAddr(), what)
 	l.EndBy(ch.Authority())
-	a.Log(appliance.CLILog, appliance.Information,
+	a.LogEvent(l.Event(), appliance.CLILog, appliance.Information,
 		fmt.Sprintf("PID %d: User %s entered %s; prompt was ''",
 			l.ID(), ch.Account().Name, shell.QuoteForLog(line)))
 	return l
@@ -26,7 +26,7 @@ func logIn(a *appliance.Appliance, ch shell.Channel, what, line string) *users.L
 func transferLog(a *appliance.Appliance, ch shell.Channel, protocol string,
 	l *users.Login) func(text string) {
 	return func(text string) {
-		a.Log(appliance.FTPLog, appliance.Information,
+		a.LogEvent(l.Event(), appliance.FTPLog, appliance.Information,
 			fmt.Sprintf("%s:%d User %s %s", protocol, l.ID(), ch.Account().Name, text))
 	}
 }
@@ -36,11 +36,11 @@ func ftpLogIn(
 	a *appliance.Appliance, account users.Account, from netip.Addr,
 ) (l *users.Login, logout func()) {
 	l = a.Logins.Open(account, from, "ftp")
-	a.Log(appliance.AuthenticationLog, appliance.Information,
+	a.LogEvent(l.Event(), appliance.AuthenticationLog, appliance.Information,
 		shell.LoginMessage(account, fmt.Sprintf("from %v", from), "using an FTP connection"))
 	return l, func() {
 		l.Close()
-		a.Log(appliance.AuthenticationLog, appliance.Information,
+		a.LogEvent(l.Event(), appliance.AuthenticationLog, appliance.Information,
 			fmt.Sprintf("User %s logged out of FTP session %v", account.Name, from))
 	}
 }

@@ -40,8 +40,10 @@ func newSSHServer(a *appliance.Appliance, o Options) *shell.Server {
 			"sftp": func(ctx context.Context, ch shell.Channel) {
 				l := logIn(a, ch, "sftp", "sftp")
 				defer l.Close()
-				err := transfer.ServeSFTP(ctx, ch, areaOf(a, ch), transfer.SFTPOptions{
+				area := areaOf(a, ch)
+				err := transfer.ServeSFTP(ctx, ch, area, transfer.SFTPOptions{
 					Log: transferLog(a, ch, "SFTP", l), Logger: o.Logger,
+					Done: publishTransfers(a, area, "SFTP", ch.Account(), l),
 				})
 				ch.Exit(transfer.ExitStatus(err)) //nolint:errcheck // the client may be gone
 			},
@@ -53,8 +55,10 @@ func newSSHServer(a *appliance.Appliance, o Options) *shell.Server {
 			return func(ctx context.Context, ch shell.Channel) {
 				l := logIn(a, ch, "scp", line)
 				defer l.Close()
-				status := transfer.ServeSCP(ctx, line, ch, areaOf(a, ch), transfer.SCPOptions{
+				area := areaOf(a, ch)
+				status := transfer.ServeSCP(ctx, line, ch, area, transfer.SCPOptions{
 					Stderr: ch.Stderr(), Log: transferLog(a, ch, "SCP", l), Logger: o.Logger,
+					Done: publishTransfers(a, area, "SCP", ch.Account(), l),
 				})
 				ch.Exit(status) //nolint:errcheck // the client may be gone
 			}
@@ -118,15 +122,19 @@ func verifyFTP(
 		return transfer.FTPLogin{}, err
 	}
 	var authority atomic.Pointer[users.Authority]
+	var login *users.Login // of the session's goroutine
+	area := limitedArea(a, func() (users.Account, error) {
+		if now := authority.Load(); now != nil {
+			return now.Check()
+		}
+		return account, nil // the session has not begun
+	})
 	return transfer.FTPLogin{
-		Area: limitedArea(a, func() (users.Account, error) {
-			if now := authority.Load(); now != nil {
-				return now.Check()
-			}
-			return account, nil // the session has not begun
-		}),
+		Area: area,
+		Done: func(t transfer.Transferred) { publishTransfers(a, area, "FTP", account, login)(t) },
 		Begin: func(end func(text string)) func() {
-			login, logout := ftpLogIn(a, account, from)
+			var logout func()
+			login, logout = ftpLogIn(a, account, from)
 			authority.Store(a.Users.Authorize(account, nil, users.AuthorityOptions{
 				Permits: mayTransfer,
 				OnChange: func(_ users.Account, err error) {

@@ -20,6 +20,7 @@ import (
 	"github.com/esasim/esasim/appliance/mail"
 	"github.com/esasim/esasim/appliance/mta/delivery"
 	"github.com/esasim/esasim/appliance/mta/listener"
+	"github.com/esasim/esasim/appliance/mta/mailevents"
 	"github.com/esasim/esasim/appliance/mta/maillog"
 	"github.com/esasim/esasim/appliance/mta/pipeline"
 	"github.com/esasim/esasim/appliance/mta/queue"
@@ -153,7 +154,11 @@ func (s *Server) Start(ctx context.Context) error {
 // Stop ends all connections; mail stays in the queue. It may be called more than once and without
 // Start.
 func (s *Server) Stop(ctx context.Context) error {
-	return errors.Join(s.Listener.Stop(ctx), s.Pipeline.Stop(ctx), s.Delivery.Stop(ctx))
+	err := errors.Join(s.Listener.Stop(ctx), s.Pipeline.Stop(ctx), s.Delivery.Stop(ctx))
+	if s.o.Events.Hears("mail.waiting") { // the list costs
+		events.Publish(s.o.Events, 0, mailevents.MessagesWaiting{MIDs: s.Queue.MIDs()})
+	}
+	return err
 }
 
 // Close closes the queue. The server must have been stopped.

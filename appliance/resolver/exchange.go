@@ -182,6 +182,14 @@ func (c *Client) timeoutError() error { return fmt.Errorf("no answer within %v",
 // roundTrip sends m over conn, waits for its answer, stores that in r, and closes conn.
 func (c *Client) roundTrip(ctx context.Context, conn *dns.Conn, m *dns.Msg, r *reply) error {
 	defer conn.Close()
+	sent := c.publishQuery(conn, m, r.tcp)
+	err := c.ask(ctx, conn, m, r)
+	c.publishAnswer(sent, r, err)
+	return err
+}
+
+// ask is roundTrip without events.
+func (c *Client) ask(ctx context.Context, conn *dns.Conn, m *dns.Msg, r *reply) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, c.o.Timeout, c.timeoutError())
 	defer cancel()
 	defer context.AfterFunc(ctx, func() { conn.Close() })()

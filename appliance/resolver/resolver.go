@@ -15,6 +15,7 @@ import (
 
 	"github.com/esasim/esasim/appliance/clock"
 	"github.com/esasim/esasim/appliance/entropy"
+	"github.com/esasim/esasim/appliance/events"
 	"github.com/esasim/esasim/appliance/network"
 )
 
@@ -46,6 +47,7 @@ type Options struct {
 	Source func(ifname string, v6 bool) netip.Addr
 	// RootHints are the root servers; nil means the Internet's.
 	RootHints []netip.Addr
+	Events    *events.Stream // gets queries and answers; nil: nobody
 	// PreviousStats are the counters of earlier runs.
 	PreviousStats Stats
 }

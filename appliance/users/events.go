@@ -14,6 +14,17 @@ type LoginOpened struct {
 // Kind implements events.Fields.
 func (LoginOpened) Kind() string { return "login.opened" }
 
+// A LoginAccepted is the event that a client has proved to be a user. Sessions of that user may
+// follow, and several over one SSH connection.
+type LoginAccepted struct {
+	User    string
+	Client  netip.Addr // invalid on the serial console
+	Service string     // "ssh", "console" or "gui"
+}
+
+// Kind implements events.Fields.
+func (LoginAccepted) Kind() string { return "login.accepted" }
+
 // A LoginClosed is the event that a session has ended. Its cause is the login.
 type LoginClosed struct {
 	ID      int

@@ -12,6 +12,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/esasim/esasim/appliance"
+	"github.com/esasim/esasim/appliance/events"
 	"github.com/esasim/esasim/appliance/users"
 )
 
@@ -292,7 +293,10 @@ func (s *site) logFailedLogin(r *http.Request, name string, from netip.Addr) {
 
 // logSuccess logs that a client has proved to be a user (logs.md 3.5).
 func (s *site) logSuccess(a users.Account, from netip.Addr, r *http.Request) {
-	s.appliance.Log(appliance.AuthenticationLog, appliance.Information,
+	accepted := events.Publish(s.appliance.Events, 0, users.LoginAccepted{
+		User: a.Name, Client: from, Service: "gui",
+	})
+	s.appliance.LogEvent(accepted, appliance.AuthenticationLog, appliance.Information,
 		fmt.Sprintf("The user %s successfully logged on from %v with privilege %s using an %s "+
 			"connection.",
 			a.Name, from, a.Role.Groups()[0], connectionKind(r)))

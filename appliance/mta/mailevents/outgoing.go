@@ -236,3 +236,11 @@ type Suspension struct {
 
 // Kind implements events.Fields.
 func (Suspension) Kind() string { return "mail.suspension" }
+
+// A MessagesWaiting tells which messages the queue holds when the mail system has stopped.
+type MessagesWaiting struct {
+	MIDs []uint64 `json:"mids"` // in order
+}
+
+// Kind implements events.Fields.
+func (MessagesWaiting) Kind() string { return "mail.waiting" }

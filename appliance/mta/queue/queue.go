@@ -185,15 +185,18 @@ func (q *Queue) Message(mid uint64) (Envelope, bool) {
 	return m.envelope(), true
 }
 
+// MIDs returns the numbers of the messages in the queue, in order.
+func (q *Queue) MIDs() []uint64 {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return slices.Sorted(maps.Keys(q.messages))
+}
+
 // Each calls f for the messages in the order of their MID until f returns false. Each holds no
 // lock during the calls. Messages that are committed meanwhile are left out. f must not keep the
 // envelope's address.
 func (q *Queue) Each(f func(*Envelope) bool) {
-	q.mu.Lock()
-	mids := slices.AppendSeq(make([]uint64, 0, len(q.messages)), maps.Keys(q.messages))
-	q.mu.Unlock()
-	slices.Sort(mids)
-	for _, mid := range mids {
+	for _, mid := range q.MIDs() {
 		if env, ok := q.Message(mid); ok && !f(&env) {
 			return
 		}

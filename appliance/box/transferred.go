@@ -1,0 +1,56 @@
+package box
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"io"
+
+	"github.com/esasim/esasim/appliance"
+	"github.com/esasim/esasim/appliance/events"
+	"github.com/esasim/esasim/appliance/files"
+	"github.com/esasim/esasim/appliance/users"
+	"github.com/esasim/esasim/transfer"
+)
+
+// A TransferDone is the event that a user has fetched a file or stored one. Its cause is the login.
+type TransferDone struct {
+	Protocol string // "SFTP", "SCP" or "FTP"
+	User     string
+	Upload   bool
+	Path     string // in the file area
+	Size     int64  // bytes
+	// SHA256 is the hash of the bytes, in hexadecimal digits: of the first Size bytes that the file
+	// has after the transfer. It is "" if the file is gone or shorter.
+	SHA256 string
+}
+
+// Kind implements events.Fields.
+func (TransferDone) Kind() string { return "transfer.done" }
+
+// publishTransfers returns a function that publishes transfers of a login.
+func publishTransfers(
+	a *appliance.Appliance, area *files.Area, protocol string, account users.Account, l *users.Login,
+) func(transfer.Transferred) {
+	return func(t transfer.Transferred) {
+		if !a.Events.Hears("transfer.done") { // the hash costs
+			return
+		}
+		events.Publish(a.Events, l.Event(), TransferDone{
+			protocol, account.Name, t.Upload, t.Path, t.Size, hashOf(area, t.Path, t.Size),
+		})
+	}
+}
+
+// hashOf returns the hash of the first size bytes of a file, "" if it cannot be read.
+func hashOf(area *files.Area, path string, size int64) string {
+	f, err := area.Open(path)
+	if err != nil {
+		return ""
+	}
+	defer f.Close()
+	h := sha256.New()
+	if n, err := io.Copy(h, io.LimitReader(f, size)); err != nil || n != size {
+		return ""
+	}
+	return hex.EncodeToString(h.Sum(nil))
+}
