@@ -2,11 +2,15 @@ package box_test
 
 import (
 	"context"
+	"maps"
+	"net/netip"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/esasim/esasim/appliance/check"
+	"github.com/esasim/esasim/appliance/network"
 )
 
 // A lie is a change of what a run has left that one invariant must find.
@@ -29,6 +33,10 @@ func TestCheckFindsLies(t *testing.T) {
 		t.Fatal(err)
 	}
 	useEvents(t, b)
+	ping := network.PingRequest{Dst: netip.MustParseAddr("10.0.202.53"), ID: 7, Seq: 1, DataSize: 56}
+	if _, err := b.Appliance().Net.Ping(t.Context(), ping); err != nil {
+		t.Fatal(err)
+	}
 	if err := b.Stop(context.Background()); err != nil {
 		t.Fatal(err)
 	}
@@ -110,6 +118,35 @@ func insert(r *check.Run, i int, e check.Event) {
 	r.Record.Events = list
 }
 
+// forget removes the event at i, and numbers all again.
+func forget(r *check.Run, i int) {
+	gone := r.Record.Events[i].Seq
+	r.Record.Events = slices.Delete(r.Record.Events, i, i+1)
+	for _, e := range r.Record.Events {
+		if e.Seq > gone {
+			e.Seq--
+		}
+		switch {
+		case e.Cause > gone:
+			e.Cause--
+		case e.Cause == gone:
+			e.Cause = 0
+		}
+	}
+}
+
+// lineOf returns the index of the first log line whose text contains a text.
+func lineOf(t *testing.T, r *check.Run, text string) int {
+	t.Helper()
+	for i, e := range r.Record.Events {
+		if line, _ := e.Fields["text"].(string); e.Kind == "log.line" && strings.Contains(line, text) {
+			return i
+		}
+	}
+	t.Fatalf("there is no log line with %q", text)
+	return 0
+}
+
 // double doubles the first event of a kind.
 func double(kind string) func(*testing.T, *check.Run) {
 	return func(t *testing.T, r *check.Run) {
@@ -155,6 +192,110 @@ func lies() []lie {
 		{"a dropped frame", "captures-are-whole", func(_ *testing.T, r *check.Run) {
 			c := r.Captures[0]
 			c.Frames = slices.Delete(c.Frames, 10, 11)
+		}},
+		{"two swapped frames", "captures-are-whole", func(_ *testing.T, r *check.Run) {
+			f := r.Captures[0].Frames
+			f[2], f[len(f)-2] = f[len(f)-2], f[2]
+		}},
+		{"a counter of bytes that is off by one", "bytes-agree", func(_ *testing.T, r *check.Run) {
+			for _, e := range r.Record.Events { // one of them shows its FIN
+				if e.Kind == "connection.closed" {
+					e.Fields["sent"] = e.Fields["sent"].(float64) + 1
+				}
+			}
+		}},
+		{"an appliance that comes up twice", "up-and-down", double("appliance.up")},
+		{"a service that goes down twice", "up-and-down", double("service.down")},
+		{"a session that ends twice", "sessions-in-logins", double("login.closed")},
+		{"a hit that is counted twice", "faults-count-up", double("fault.hit")},
+		{"a neighbor with another MAC", "arp-is-recorded", func(_ *testing.T, r *check.Run) {
+			for _, e := range r.Record.Events {
+				if e.Kind == "neighbor.changed" && e.Fields["mac"] != "" {
+					e.Fields["mac"] = "02:00:00:00:00:99"
+				}
+			}
+		}},
+		{"a ping with another number", "probes-are-recorded",
+			changeFirst("probe.sent", func(e *check.Event) { e.Fields["number"] = 4711.0 })},
+		{"a query with another ID", "queries-are-recorded", changeFirst("query.sent", func(e *check.Event) {
+			e.Fields["id"] = float64(int(e.Fields["id"].(float64)) ^ 1)
+		})},
+		{"an interface that counts too little", "counters-have-all-frames", func(_ *testing.T, r *check.Run) {
+			for _, e := range r.Record.Events {
+				if e.Kind == "interface.counted" && e.Fields["tx_packets"] != 0.0 {
+					e.Fields["tx_packets"] = 3.0
+				}
+			}
+		}},
+		{"a doubled log line", "lines-once", func(t *testing.T, r *check.Run) {
+			i := lineOf(t, r, "Start MID")
+			insert(r, i, *r.Record.Events[i])
+		}},
+		{"a log line about another message", "lines-name-their-cause", func(t *testing.T, r *check.Run) {
+			r.Record.Events[lineOf(t, r, "Start MID")].Fields["text"] = "Start MID 4711 ICID 1"
+		}},
+		{"a command that is logged twice", "commands-in-the-log", func(t *testing.T, r *check.Run) {
+			i := lineOf(t, r, "entered 'version'")
+			again := *r.Record.Events[i]
+			again.Fields = maps.Clone(again.Fields)
+			again.Fields["text"] = "PID 1: User admin entered 'reboot'; prompt was ''"
+			insert(r, i, again)
+		}},
+		{"an alert without trouble", "alerts-have-trouble", func(_ *testing.T, r *check.Run) {
+			e := *r.Record.Events[30]
+			e.Kind, e.Cause = "alert.raised", 0
+			e.Fields = check.Fields{"text": "The fan is slow."}
+			insert(r, 30, e)
+		}},
+		{"a syslog record that was not logged", "syslog-was-logged", func(_ *testing.T, r *check.Run) {
+			e := *r.Record.Events[30]
+			e.Kind, e.Cause = "server.syslog", 0
+			e.Fields = check.Fields{"server": "log", "number": 1.0, "record": "<22>Jun 25 08:50:03 l: Info: invented"}
+			insert(r, 30, e)
+		}},
+		{"a syslog record that was lost", "syslog-numbers", func(t *testing.T, r *check.Run) {
+			e := *r.Record.Events[eventOf(t, r, "appliance.up", 0)]
+			e.Kind, e.Cause = "server.syslog", 0
+			for _, n := range []float64{3, 1} {
+				e.Fields = check.Fields{"server": "log", "number": n, "record": "text"}
+				insert(r, eventOf(t, r, "appliance.up", 0), e)
+			}
+		}},
+		{"mail over no connection", "mail-over-connections", changeFirst("mail.in.opened", func(e *check.Event) {
+			e.Fields["remote"] = "10.0.201.4:1"
+		})},
+		{"a message that is finished twice", "messages-live-once", double("mail.finished")},
+		{"mail that was accepted but is nowhere", "accepted-mail-is-somewhere", func(t *testing.T, r *check.Run) {
+			forget(r, eventOf(t, r, "mail.finished", 0))
+		}},
+		{"a recipient to whom mail is delivered twice", "recipients-end-once", double("mail.out.delivered")},
+		{"mail that was delivered but not received", "deliveries-arrive", changeFirst("server.mail",
+			func(e *check.Event) { e.Fields["to"] = []any{"nobody@example.com"} })},
+		{"two captures at a time", "one-capture-at-a-time", func(_ *testing.T, r *check.Run) {
+			e := *r.Record.Events[30]
+			e.Kind, e.Cause = "capture.started", 0
+			e.Fields = check.Fields{"file": "a.cap", "side": "CLI"}
+			insert(r, 30, e)
+			insert(r, 30, e)
+		}},
+		{"a file with another hash", "transfers-are-whole", func(t *testing.T, r *check.Run) {
+			i := eventOf(t, r, "login.opened", 0)
+			e := *r.Record.Events[i]
+			e.Kind, e.Cause = "transfer.done", e.Seq
+			e.Fields = check.Fields{"user": "admin", "path": "/pub/a.txt", "size": 3.0, "sha256": "00"}
+			insert(r, i, e)
+			r.Files = append(r.Files, &check.FetchedFile{Name: "a.txt", SHA256: "01", Size: 3})
+		}},
+		{"a doubled line in a log file", "log-files-agree", func(t *testing.T, r *check.Run) {
+			for _, f := range r.Logs {
+				for i, line := range f.Lines {
+					if strings.Contains(line, "Start MID") {
+						f.Lines = slices.Insert(f.Lines, i+1, line)
+						return
+					}
+				}
+			}
+			t.Fatal("no log file has the line")
 		}},
 	}
 }

@@ -141,11 +141,16 @@ func (w *watchedRun) left(dir string) (*check.Run, error) {
 		run.Captures = append(run.Captures, c)
 	}
 	err = filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
-		if err != nil || filepath.Ext(path) != ".cap" {
+		if err != nil || filepath.Ext(path) != ".cap" && !strings.Contains(d.Name(), ".@") || d.IsDir() {
 			return err
 		}
 		data, err := os.ReadFile(path)
 		if err != nil {
+			return err
+		}
+		if filepath.Ext(path) != ".cap" {
+			f, err := check.ReadLog(path, bytes.NewReader(data))
+			run.Logs = append(run.Logs, f)
 			return err
 		}
 		c, err := check.ReadCapture(path, bytes.NewReader(data))

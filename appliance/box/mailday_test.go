@@ -44,7 +44,8 @@ type playedDay struct {
 	now   metrics.Snapshot
 }
 
-// playMailday plays 40 minutes of mailday, which take four seconds or, on a slow machine, longer.
+// playMailday plays 40 minutes of mailday, which take four seconds or, on a slow machine, longer. What
+// the run has left has no contradiction.
 func playMailday(t *testing.T) playedDay {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
@@ -62,7 +63,11 @@ func playMailday(t *testing.T) playedDay {
 	if err != nil {
 		t.Fatal(err)
 	}
+	run := watchRun(b)
 	if err := b.Start(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if err := run.tap(); err != nil {
 		t.Fatal(err)
 	}
 	day.release()
@@ -77,6 +82,15 @@ func playMailday(t *testing.T) playedDay {
 	}
 	if err := b.Stop(ctx); err != nil {
 		t.Fatal(err)
+	}
+	left, err := run.finish(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	report := left.Check()
+	t.Logf("%d events, %d frames", report.Events, report.Frames)
+	if err := contradictions(report); err != nil {
+		t.Error(err)
 	}
 	return playedDay{b.Traffic().Flows(), logLines(t, dir), b.Appliance().Metrics.Snapshot()}
 }

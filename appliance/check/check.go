@@ -93,7 +93,8 @@ func (r *Run) Check() *Report {
 // Invariants returns the invariants in the order of their numbers. The package documentation lists
 // them.
 func Invariants() []Invariant {
-	list := slices.Concat(recordInvariants(), connectionInvariants(), captureInvariants())
+	list := slices.Concat(recordInvariants(), lifeInvariants(), connectionInvariants(),
+		captureInvariants(), packetInvariants(), logInvariants(), mailInvariants(), fileInvariants())
 	for i := range list {
 		list[i].Number = i + 1
 	}

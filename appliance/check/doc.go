@@ -24,17 +24,56 @@
 //     repetitions.
 //  2. causes-come-first: The cause of an event is an earlier event of a kind that can cause it.
 //  3. time-goes-on: No event is earlier than the one before it, unless the clock was set.
-//  4. connections-end-once: A connection is closed once at most, with the addresses with which it
+//  4. up-and-down: The appliance and a simulated server go up and down in turn, and a service goes
+//     down after it went up.
+//  5. sessions-in-logins: A login ends once, and its user enters commands and transfers files only
+//     before that.
+//  6. faults-count-up: Each hit of a fault raises its count of packets, and no hit lowers that of
+//     connections.
+//  7. connections-end-once: A connection is closed once at most, with the addresses with which it
 //     was opened.
-//  5. addresses-are-free: No connection is opened between two addresses that an open connection
+//  8. addresses-are-free: No connection is opened between two addresses that an open connection
 //     has.
-//  6. frames-belong: Every TCP segment and UDP datagram of the appliance in a capture belongs to a
+//  9. frames-belong: Every TCP segment and UDP datagram of the appliance in a capture belongs to a
 //     recorded connection, refusal, socket or probe.
-//  7. connections-show: Every connection that sent, received or was opened by the appliance while a
-//     capture without a filter ran on its interface is in that capture, with all acknowledged
-//     bytes.
-//  8. captures-are-whole: A capture has as many frames and bytes as the record says, and its times
+//  10. connections-show: Every connection that was opened, refused or closed while a capture
+//     without a filter ran on its interface is in that capture, with all acknowledged bytes.
+//  11. bytes-agree: A connection that a capture shows from SYN to FIN has sent as many bytes as the
+//     record says, and its process has received no more than the capture shows.
+//  12. captures-are-whole: A capture has as many frames and bytes as the record says, and its times
 //     do not decrease.
+//  13. arp-is-recorded: Every ARP request of the appliance for an address, and every reply to it,
+//     is a recorded change of its ARP cache with that address and MAC.
+//  14. probes-are-recorded: Every echo request of the appliance in a capture is a recorded probe,
+//     and an answered probe shows with its reply.
+//  15. queries-are-recorded: Every DNS query of the appliance in a capture is a recorded query, and
+//     an answered query shows with its answer.
+//  16. counters-have-all-frames: An interface has counted at least the frames that a capture shows
+//     of it.
+//  17. lines-once: An event is told once in a log: it does not cause the same line twice.
+//  18. lines-name-their-cause: A line of the mail log names the MID, ICID or DCID of the event that
+//     it tells.
+//  19. commands-in-the-log: A command is in the CLI log once, or never if there is no such log.
+//  20. alerts-have-trouble: An alert is about a trouble that was found, with the same text, or a
+//     repetition of one.
+//  21. syslog-was-logged: A record that a syslog server has received is a line that was logged
+//     before.
+//  22. syslog-numbers: A syslog server numbers the records that it receives without gaps.
+//  23. mail-over-connections: Each ICID and DCID has an address and port of a connection that was
+//     opened before.
+//  24. messages-live-once: A message is started once and finished once, and nothing happens to it
+//     after that.
+//  25. accepted-mail-is-somewhere: When the mail system stops, each accepted message is finished or
+//     in the queue, and not both.
+//  26. recipients-end-once: Each recipient of a finished message was delivered, bounced or deleted,
+//     and only one of these, once.
+//  27. deliveries-arrive: A message that was delivered to a simulated mail server was received
+//     there.
+//  28. one-capture-at-a-time: The appliance runs one capture of its users at a time.
+//  29. transfers-are-whole: A file that was fetched or stored has the size and the SHA-256 that the
+//     record says.
+//  30. log-files-agree: A log file has the lines that were written to that log, in their order,
+//     each once.
 //
 // # Decisions
 //

@@ -15,7 +15,7 @@ var fix = flag.Bool("fix", false, "rewrite the list of invariants in doc.go")
 func TestDocListsInvariants(t *testing.T) {
 	var want strings.Builder
 	for _, i := range Invariants() {
-		line := fmt.Sprintf("// %2d. %s:", i.Number, i.Name)
+		line := fmt.Sprintf("//  %d. %s:", i.Number, i.Name)
 		for word := range strings.FieldsSeq(i.Sentence) {
 			if len(line)+1+len(word) > 100 {
 				want.WriteString(line + "\n")

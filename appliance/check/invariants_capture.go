@@ -9,9 +9,14 @@ func captureInvariants() []Invariant {
 		check: checkFramesBelong,
 	}, {
 		Name: "connections-show",
-		Sentence: "Every connection that sent, received or was opened by the appliance while a capture " +
+		Sentence: "Every connection that was opened, refused or closed while a capture " +
 			"without a filter ran on its interface is in that capture, with all acknowledged bytes.",
 		check: checkConnectionsShow,
+	}, {
+		Name: "bytes-agree",
+		Sentence: "A connection that a capture shows from SYN to FIN has sent as many bytes as the record " +
+			"says, and its process has received no more than the capture shows.",
+		check: checkBytes,
 	}, {
 		Name:     "captures-are-whole",
 		Sentence: "A capture has as many frames and bytes as the record says, and its times do not decrease.",
@@ -81,6 +86,12 @@ func checkConnectionsShow(s *story, report reportFunc) {
 		}
 		flows := c.flows(s)
 		for _, a := range s.attempts {
+			if a.failed != nil && a.failed.Kind == "connection.refused" && a.started != nil && c.coversAll() &&
+				a.pair.local.IsValid() && !s.isLocal(a.pair) && c.during(a.started, a.failed) &&
+				flows[a.pair].syns == 0 {
+				report(append(s.witnesses(a.failed), nowhere(c.Name, "no SYN between these addresses")),
+					"a connection was refused, but the capture does not show it")
+			}
 			if a.opened == nil || s.isLocal(a.pair) || !c.covers(a.opened.text("interface")) {
 				continue
 			}
@@ -97,6 +108,28 @@ func checkConnectionsShow(s *story, report reportFunc) {
 				report(append(s.witnesses(a.closed), nowhere(c.Name, "%d bytes from %v to %v", x.out.length(),
 					a.pair.local, a.pair.remote)),
 					"%d bytes were acknowledged, but the capture shows %d", n, x.out.length())
+			}
+		}
+	}
+}
+
+func checkBytes(s *story, report reportFunc) {
+	for _, c := range s.captures {
+		flows := c.flows(s)
+		for _, a := range s.attempts {
+			x := flows[a.pair]
+			if a.closed == nil || !x.single {
+				continue
+			}
+			if n, known := x.outEnds.bytes(); known && n != a.closed.number("sent") {
+				report(append(s.witnesses(a.closed), nowhere(c.Name, "%d bytes from %v to %v", n,
+					a.pair.local, a.pair.remote)), "the process has sent %d bytes, and the capture shows %d",
+					a.closed.number("sent"), n)
+			}
+			if n, known := x.inEnds.bytes(); known && n < a.closed.number("received") {
+				report(append(s.witnesses(a.closed), nowhere(c.Name, "%d bytes from %v to %v", n,
+					a.pair.remote, a.pair.local)), "the process has received %d bytes, and the capture shows %d",
+					a.closed.number("received"), n)
 			}
 		}
 	}
@@ -130,6 +163,19 @@ type flow struct {
 	syns    int  // SYNs without ACK, without retransmissions
 	single  bool // all frames are of one connection, whose SYN is in the capture
 	out, in spans
+
+	outEnds, inEnds ends
+}
+
+// ends are the beginning and the end of one direction of a connection.
+type ends struct {
+	syn, fin       uint32
+	hasSYN, hasFIN bool
+}
+
+// bytes returns the number of bytes between SYN and FIN, if both were seen.
+func (e ends) bytes() (n int64, known bool) {
+	return int64(e.fin - e.syn - 1), e.hasSYN && e.hasFIN
 }
 
 // flows returns what a capture shows of each connection.
@@ -152,13 +198,17 @@ func (c *captured) flows(s *story) map[pair]flow {
 				isns[p] = f.tcp.seq
 			}
 		}
-		way := &x.in
+		way, end := &x.in, &x.inEnds
 		if out {
-			way = &x.out
+			way, end = &x.out, &x.outEnds
 		}
 		seq := f.tcp.seq
 		if f.tcp.flags&flagSYN != 0 {
+			end.syn, end.hasSYN = seq, true
 			seq++
+		}
+		if f.tcp.flags&flagFIN != 0 {
+			end.fin, end.hasFIN = seq+uint32(f.length), true
 		}
 		way.add(seq, f.length)
 	}

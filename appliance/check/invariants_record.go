@@ -43,12 +43,20 @@ var causes = map[string][]string{
 	"command.entered":    {"login.opened"},
 	"capture.stopping":   {"capture.started"},
 	"capture.ended":      {"capture.started"},
+	"query.ended":        {"query.sent"},
+	"probe.ended":        {"probe.sent"},
+	"transfer.done":      {"login.opened"},
+	"alert.raised":       {"appliance.trouble"},
+	"mail.in.closed":     {"mail.in.opened"},
+	"mail.in.ready":      {"mail.started"},
+	"mail.in.recipient":  {"mail.started"},
 }
 
 // needCause are the kinds of events that always have a cause.
 var needCause = map[string]bool{
 	"connection.closed": true, "connection.failed": true, "socket.closed": true, "login.closed": true,
-	"capture.stopping": true, "capture.ended": true,
+	"capture.stopping": true, "capture.ended": true, "query.ended": true, "probe.ended": true,
+	"transfer.done": true,
 }
 
 func checkCauses(s *story, report reportFunc) {

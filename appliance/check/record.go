@@ -165,3 +165,11 @@ func (e *Event) addrPort(key string) netip.AddrPort {
 	a, _ := netip.ParseAddrPort(e.text(key))
 	return netip.AddrPortFrom(a.Addr().Unmap(), a.Port())
 }
+
+// addr returns a field with an address, which may have a port.
+func (e *Event) addr(key string) netip.Addr {
+	if a, err := netip.ParseAddr(e.text(key)); err == nil {
+		return a.Unmap()
+	}
+	return e.addrPort(key).Addr()
+}

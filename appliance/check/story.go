@@ -15,7 +15,8 @@ type story struct {
 	events   []*Event
 	bySeq    map[uint64]*Event
 	byKind   map[string][]*Event
-	lossy    bool // events are missing: some could not be written
+	eras     map[*Event]int // how often the world was reset before; of events in later eras
+	lossy    bool           // events are missing: some could not be written
 	clockSet bool
 
 	attempts []*attempt // of connections, in the order of their first events
@@ -76,9 +77,17 @@ func newStory(r *Run) *story {
 		probes: make(map[probeKey]bool), refused: make(map[pair]bool),
 		own: map[netip.Addr]bool{},
 	}
+	era, reset := 0, false
+	s.eras = make(map[*Event]int)
 	for _, e := range s.events {
 		if s.bySeq[e.Seq] == nil {
 			s.bySeq[e.Seq] = e
+		}
+		if era > 0 {
+			s.eras[e] = era
+		}
+		if reset = reset || e.Kind == "world.reset"; reset && e.Kind == "appliance.down" {
+			era, reset = era+1, false
 		}
 		s.byKind[e.Kind] = append(s.byKind[e.Kind], e)
 	}
