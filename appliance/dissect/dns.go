@@ -78,28 +78,28 @@ func recordText(r layers.DNSResourceRecord) string {
 
 // recordData returns the fields of a record's data. For an unknown type it returns the length.
 func recordData(r layers.DNSResourceRecord) []Field {
-	number := func(name string, n uint16) Field { return Field{name, fmt.Sprint(n)} }
+	number := func(name string, n uint16) Field { return Field{Name: name, Value: fmt.Sprint(n)} }
 	switch r.Type {
 	case layers.DNSTypeA, layers.DNSTypeAAAA:
-		return []Field{{"addr", r.IP.String()}}
+		return []Field{{Name: "addr", Value: r.IP.String()}}
 	case layers.DNSTypeNS:
-		return []Field{{"ns", dnsName(r.NS)}}
+		return []Field{{Name: "ns", Value: dnsName(r.NS)}}
 	case layers.DNSTypeCNAME:
-		return []Field{{"cname", dnsName(r.CNAME)}}
+		return []Field{{Name: "cname", Value: dnsName(r.CNAME)}}
 	case layers.DNSTypePTR:
-		return []Field{{"ptr", dnsName(r.PTR)}}
+		return []Field{{Name: "ptr", Value: dnsName(r.PTR)}}
 	case layers.DNSTypeMX:
-		return []Field{number("preference", r.MX.Preference), {"mx", dnsName(r.MX.Name)}}
+		return []Field{number("preference", r.MX.Preference), {Name: "mx", Value: dnsName(r.MX.Name)}}
 	case layers.DNSTypeSRV:
 		return []Field{
 			number("priority", r.SRV.Priority), number("weight", r.SRV.Weight),
-			number("port", r.SRV.Port), {"target", dnsName(r.SRV.Name)},
+			number("port", r.SRV.Port), {Name: "target", Value: dnsName(r.SRV.Name)},
 		}
 	case layers.DNSTypeSOA:
 		s := r.SOA
 		return []Field{
-			{"mname", dnsName(s.MName)},
-			{"", fmt.Sprintf("rname %s, serial %d, refresh %d, retry %d, expire %d, minimum %d",
+			{Name: "mname", Value: dnsName(s.MName)},
+			{Name: "", Value: fmt.Sprintf("rname %s, serial %d, refresh %d, retry %d, expire %d, minimum %d",
 				dnsName(s.RName), s.Serial, s.Refresh, s.Retry, s.Expire, s.Minimum)},
 		}
 	case layers.DNSTypeTXT:
@@ -107,9 +107,9 @@ func recordData(r layers.DNSResourceRecord) []Field {
 		for _, t := range r.TXTs {
 			texts = append(texts, fmt.Sprintf("%q", Printable(string(t))))
 		}
-		return []Field{{"", "text " + strings.Join(texts, " ")}}
+		return []Field{{Name: "", Value: "text " + strings.Join(texts, " ")}}
 	}
-	return []Field{{"", fmt.Sprintf("%d bytes", len(r.Data))}}
+	return []Field{{Name: "", Value: fmt.Sprintf("%d bytes", len(r.Data))}}
 }
 
 // dnsName returns a domain name. That of the root is empty in a packet.

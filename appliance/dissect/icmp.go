@@ -105,6 +105,7 @@ func icmpInfo(p gopacket.Packet, r *Row) {
 	if m, ok := p.Layer(layers.LayerTypeICMPv4).(*layers.ICMPv4); ok {
 		kind := m.TypeCode.Type()
 		r.Protocol, r.Info = "ICMP", icmpText(icmp4Types, kind, m.TypeCode.Code())
+		r.Trouble = icmpTrouble(m.TypeCode)
 		if isEcho(m) {
 			r.Info = echoText(kind == layers.ICMPv4TypeEchoRequest, m.Id, m.Seq)
 			if ip, ok := p.NetworkLayer().(*layers.IPv4); ok {
@@ -118,6 +119,7 @@ func icmpInfo(p gopacket.Packet, r *Row) {
 		return
 	}
 	r.Protocol, r.Info = "ICMPv6", icmpText(icmp6Types, m.TypeCode.Type(), m.TypeCode.Code())
+	r.Trouble = icmp6Trouble(m.TypeCode)
 	solicitation := p.Layer(layers.LayerTypeICMPv6NeighborSolicitation)
 	if s, ok := solicitation.(*layers.ICMPv6NeighborSolicitation); ok {
 		r.Info += fmt.Sprintf(" for %v", s.TargetAddress)

@@ -35,6 +35,7 @@ type Index struct {
 	marks    []mark
 	syns     map[flow][]synRecord // of an Index without a filter only, in order
 	synCount int
+	troubles troubles
 }
 
 // A Column is the traffic of one interval. Bytes are counted on the wire.
@@ -62,6 +63,7 @@ type synRecord struct {
 // that one ended.
 func (c *Capture) Scan(ctx context.Context, filter *pcapfilter.Filter, old *Index) (*Index, error) {
 	x := &Index{end: fileHeaderLen, ColumnWidth: minColumnWidth, syns: map[flow][]synRecord{}}
+	x.troubles.flows = map[flow]flowProgress{}
 	if old != nil {
 		x = old.clone()
 	}
@@ -83,6 +85,7 @@ func (c *Capture) Scan(ctx context.Context, filter *pcapfilter.Filter, old *Inde
 		if filter == nil {
 			if s, ok := d.segment(f.data); ok {
 				x.addSegment(s)
+				x.troubles.addSegment(s, x.Total)
 			}
 		} else if !filter.Match(f.data, f.wireLen) {
 			continue
@@ -100,6 +103,7 @@ func (x *Index) clone() *Index {
 	for k, v := range x.syns {
 		y.syns[k] = slices.Clone(v)
 	}
+	y.troubles = x.troubles.clone()
 	return &y
 }
 

@@ -18,6 +18,7 @@ type Packet struct {
 	WireLen     int // bytes on the wire
 	Layers      []Layer
 	Dump        []DumpLine
+	Data        []byte // the captured bytes
 }
 
 // A Layer is a header of a packet, or data that is not decoded.
@@ -27,7 +28,13 @@ type Layer struct {
 }
 
 // A Field is a value in a header.
-type Field struct{ Name, Value string }
+type Field struct {
+	Name, Value string
+	// Offset and Length say where the field is in the packet, in bytes.
+	Offset, Length int
+	// Filter selects the packets with the same value, in the syntax of tcpdump; "" if there is none.
+	Filter string
+}
 
 // A DumpLine shows 16 bytes of a packet.
 type DumpLine struct{ Offset, Hex, Text string }
@@ -40,6 +47,7 @@ func (c *Capture) Packet(_ context.Context, all *Index, number int) (Packet, err
 	}
 	out := Packet{
 		Row: row(f, number, all), CapturedLen: len(f.data), WireLen: f.wireLen, Dump: dump(f.data),
+		Data: f.data,
 	}
 	p := gopacket.NewPacket(f.data, layers.LayerTypeEthernet, gopacket.DecodeOptions{NoCopy: true})
 	for _, l := range p.Layers() {
@@ -47,6 +55,11 @@ func (c *Capture) Packet(_ context.Context, all *Index, number int) (Packet, err
 		if t, ok := l.(*layers.TCP); ok {
 			addRelative(&out.Layers[len(out.Layers)-1], t, p, number, all)
 		}
+		last := &out.Layers[len(out.Layers)-1]
+		if contents := l.LayerContents(); len(contents) > 0 {
+			last.locate(l, offsetOf(f.data, contents), len(f.data))
+		}
+		last.setFilters(l)
 	}
 	return out, nil
 }
@@ -92,7 +105,7 @@ func layerOf(l gopacket.Layer) Layer {
 	}
 	out := Layer{Name: name}
 	add := func(name, format string, a ...any) {
-		out.Fields = append(out.Fields, Field{name, fmt.Sprintf(format, a...)})
+		out.Fields = append(out.Fields, Field{Name: name, Value: fmt.Sprintf(format, a...)})
 	}
 	switch l := l.(type) {
 	case *layers.Ethernet, *layers.Dot1Q, *layers.ARP:
@@ -190,7 +203,8 @@ func transportFields(l gopacket.Layer, add addField) {
 func reflectFields(l gopacket.Layer) []Field {
 	v := reflect.Indirect(reflect.ValueOf(l))
 	if v.Kind() != reflect.Struct {
-		return []Field{{"Length", fmt.Sprintf("%d bytes", len(l.LayerContents()))}}
+		text := fmt.Sprintf("%d bytes", len(l.LayerContents()))
+		return []Field{{Name: "Length", Value: text}}
 	}
 	var list []Field
 	for i := range v.NumField() {
@@ -202,7 +216,7 @@ func reflectFields(l gopacket.Layer) []Field {
 		if len(text) > 200 {
 			text = text[:200] + "…"
 		}
-		list = append(list, Field{f.Name, strings.ToValidUTF8(text, "")})
+		list = append(list, Field{Name: f.Name, Value: strings.ToValidUTF8(text, "")})
 	}
 	return list
 }

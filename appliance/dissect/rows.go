@@ -29,6 +29,7 @@ type Row struct {
 	Protocol    string
 	Info        string
 	HasStream   bool // the packet belongs to a TCP connection, so Follow is possible
+	Trouble     Trouble
 }
 
 const pageBuffer = 1 << 16 // bytes that Rows reads at a time
@@ -122,7 +123,7 @@ func row(f frame, number int, all *Index) Row {
 	}
 	switch t := p.TransportLayer().(type) {
 	case *layers.TCP:
-		r.HasStream = true
+		r.HasStream, r.Trouble = true, all.troubleOf(number)
 		r.Protocol, r.Info = tcpInfo(t, segmentOf(src, dst, t), number, all)
 	case *layers.UDP:
 		r.Protocol, r.Info = udpInfo(p, t)

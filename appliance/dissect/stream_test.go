@@ -151,8 +151,8 @@ func TestSequenceNumbersWithoutASYN(t *testing.T) {
 		t.Fatal(err)
 	}
 	text := fmt.Sprint(p.Layers)
-	if !strings.Contains(text, "{Sequence number 1 (relative), 77}") ||
-		!strings.Contains(text, "{Acknowledgement number 11 (relative), 4000000010}") {
+	if !strings.Contains(text, "{Sequence number 1 (relative), 77 ") ||
+		!strings.Contains(text, "{Acknowledgement number 11 (relative), 4000000010 ") {
 		t.Error(text)
 	}
 }

@@ -116,6 +116,7 @@ type packetList struct {
 	OtherNumbers string // address of this page with the other kind of sequence numbers
 	Shown, Total string
 	Rows         template.HTML // see packetRows
+	Troubles     []troubleView
 	Chart        *chart
 	Pager        pager
 }
@@ -188,7 +189,8 @@ func (s *site) packetList(v *visit, o *openCapture) (packetList, error) {
 	if err != nil {
 		return list, err
 	}
-	list.Rows = s.packetRows(o.path, q, rows)
+	list.Rows = s.packetRows(o.path, q, rows, o.all.First)
+	list.Troubles = troublesOf(o.path, o.all)
 	list.Shown, list.Chart = formatNumber(int64(index.Selected)), s.chartOf(index)
 	if index.Selected > 0 {
 		list.Span = formatSpan(index.Last.Sub(index.First))
@@ -217,21 +219,38 @@ func (s *site) selectPackets(v *visit, o *openCapture, expr string) (packetSelec
 	return packetSelection{expr, filter, index}, err
 }
 
+// A troubleView says how many packets of a capture have a trouble.
+type troubleView struct{ Text, First, Path string }
+
+func troublesOf(path string, all *dissect.Index) (list []troubleView) {
+	for _, c := range all.Troubles() {
+		list = append(list, troubleView{
+			fmt.Sprintf("%s: %s", c.Trouble, count(c.Packets, "packet", "packets")),
+			strconv.Itoa(c.First), fmt.Sprintf("%s/packet/%d", path, c.First),
+		})
+	}
+	return list
+}
+
 // packetRows returns the rows of the table of packets. It does not use a template, which would
 // take longer than everything else together.
-func (s *site) packetRows(path string, q viewQuery, rows []dissect.Row) template.HTML {
+func (s *site) packetRows(
+	path string, q viewQuery, rows []dissect.Row, start time.Time,
+) template.HTML {
 	var b strings.Builder
 	path = html.EscapeString(path)
 	query := html.EscapeString(q.String())
 	for _, r := range rows {
 		protocol := html.EscapeString(r.Protocol)
 		fmt.Fprintf(&b,
-			`<tr class="p-%s"><td class="n"><a href="%s/packet/%d%s" aria-label="Packet %[3]d">`+
-				`%[3]d</a></td><td class="t">%[5]s</td><td>%[6]s</td><td>%[7]s</td>`+
-				`<td>%[1]s</td><td class="info">%[8]s</td><td>`,
+			`<tr class="p-%s" data-row><td class="n"><a href="%s/packet/%d%s" `+
+				`aria-label="Packet %[3]d">%[3]d</a></td><td class="t">%[5]s</td>`+
+				`<td class="n">%.6[9]f</td><td>%[6]s</td><td>%[7]s</td>`+
+				`<td>%[1]s</td><td class="n">%[10]d</td><td class="info">%[11]s%[8]s</td><td>`,
 			protocol, path, r.Number, query, s.formatPacketTime(r.Time),
 			html.EscapeString(r.Source), html.EscapeString(r.Destination),
-			html.EscapeString(r.Info))
+			html.EscapeString(r.Info), r.Time.Sub(start).Seconds(), r.Length,
+			troubleTag(r.Trouble))
 		if r.HasStream {
 			fmt.Fprintf(&b,
 				`<a href="%s/stream/%d%s" aria-label="Follow the TCP stream of packet %[2]d">`+
@@ -240,6 +259,14 @@ func (s *site) packetRows(path string, q viewQuery, rows []dissect.Row) template
 		b.WriteString("</td></tr>\n")
 	}
 	return template.HTML(b.String()) //nolint:gosec // everything that is not ours is escaped
+}
+
+// troubleTag returns a mark for the text of a packet.
+func troubleTag(t dissect.Trouble) string {
+	if t == "" {
+		return ""
+	}
+	return `<b class="trouble">` + string(t) + `</b> `
 }
 
 // viewFilter compiles and checks a filter for stored packets. A nil filter selects everything. Host
@@ -305,6 +332,8 @@ type packetView struct {
 	Name, Filter string
 	List         string // address of the page of the list that contains the packet
 	P            dissect.Packet
+	Layers       []layerView
+	Dump         []dumpLine
 	Time         string
 	Pager        pager // Previous and Next
 	Stream       string
@@ -369,6 +398,10 @@ func (s *site) packetView(v *visit, o *openCapture) (packetView, error) {
 		List: pageAt(o.path, q, near.Rank/perPage+1), Pager: pager{Label: "Packets"},
 		follower: o.follower(live, live),
 	}
+	here := fmt.Sprintf("%s/packet/%d", o.path, n)
+	view.Layers = layerViews(p.Layers, here, o.path, q)
+	offset, length := parseBytes(v.FormValue("at"))
+	view.Dump = markDump(p.Dump, offset, length)
 	if near.Previous > 0 {
 		view.Pager.Previous = fmt.Sprintf("%s/packet/%d%s", o.path, near.Previous, q)
 	}

@@ -318,3 +318,43 @@ for (const field of document.querySelectorAll("[data-check]")) {
     timer = setTimeout(check, 200);
   });
 }
+
+// A click anywhere in the row of a packet opens the packet, unless text was selected.
+document.addEventListener("click", e => {
+  const row = e.target.closest("tr[data-row]");
+  if (!row || e.target.closest("a") || !getSelection().isCollapsed) return;
+  row.querySelector("a").click();
+});
+
+// The bytes of a field are marked while the pointer or the focus is on its name, and after a click.
+const markBytes = at => {
+  const [offset, length] = at.split("-").map(Number);
+  const lines = [...document.querySelectorAll(".dump .hex")];
+  const texts = [...document.querySelectorAll(".dump .text")];
+  const cut = (e, from, to) => {
+    const all = e.textContent;
+    e.textContent = all.slice(0, from);
+    if (from >= to) { e.textContent = all; return; }
+    const mark = document.createElement("mark");
+    mark.textContent = all.slice(from, to);
+    e.append(mark, all.slice(to));
+  };
+  const column = n => 3 * n + Math.floor(n / 8);
+  lines.forEach((line, i) => {
+    const from = Math.max(0, offset - 16 * i);
+    const to = Math.min(texts[i].textContent.length, offset + length - 16 * i);
+    cut(line, column(from), from < to ? column(to - 1) + 2 : 0);
+    cut(texts[i], from, to);
+  });
+};
+const fieldOf = e => (e.target instanceof Element ? e.target.closest("[data-bytes]") : null);
+for (const kind of ["pointerover", "focusin", "click"]) {
+  document.addEventListener(kind, e => {
+    const field = fieldOf(e);
+    if (!field) return;
+    markBytes(field.dataset.bytes);
+    if (kind !== "click" || e.ctrlKey || e.metaKey) return;
+    e.preventDefault();
+    document.querySelector(".dump mark")?.scrollIntoView({ block: "center" });
+  });
+}
