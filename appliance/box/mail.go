@@ -125,9 +125,9 @@ func (m *MailServer) ClearRules() { m.rules.Clear() }
 
 // A Mailbox is the mail that a simulated mail server has received since the start.
 type Mailbox struct {
-	Received int              `json:"received"`                                      // messages, those that are no longer stored too
-	Dropped  int              `json:"dropped"`                                       // the oldest ones, for which there was no room
-	Messages []MessageSummary `json:"messages that have arrived at the mail server"` // those that are stored, the oldest first
+	Received int              `json:"received"` // messages, those that are no longer stored too
+	Dropped  int              `json:"dropped"`  // the oldest ones, for which there was no room
+	Messages []MessageSummary `json:"messages"` // those that are stored, the oldest first
 }
 
 // A MessageSummary is what a Mailbox says of a message.
