@@ -52,6 +52,7 @@ type serve struct {
 	BenchToken string     `name:"bench-token" predictor:"file" placeholder:"FILE" help:"The token of the test bench, of at least 16 characters; a file that does not exist is made. With it --bench may be an address to which other machines can connect."`
 	ClockRate  clockRate  `name:"clock-rate" placeholder:"N" help:"Run the appliance's clock N times as fast, up to 3600: with 1440 a day takes a minute. Packets, faults and time-outs of clients keep real time."`
 	Record     string     `predictor:"file" placeholder:"FILE" help:"Write all that happens to FILE, as JSON, an event a line. The file is replaced."`
+	WithParent bool       `name:"with-parent" help:"End when the process that started this one ends, or closes standard input if that is a pipe."`
 	Ready      string     `predictor:"file" placeholder:"FILE" help:"Write all addresses to FILE, as JSON, once every listener answers."`
 	LogLevel   logLevel   `predictor:"level" default:"warn" placeholder:"LEVEL" help:"The least level that is written to standard error: debug, info, warn or error (default: warn)."`
 }
@@ -89,6 +90,11 @@ func (s *serve) Run(t stdio) (err error) {
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
 	defer signal.Stop(signals)
+	parent, err := s.watchParent(t.in)
+	if err != nil {
+		return err
+	}
+	defer parent.close()
 	own, ownErr := s.listenOwn()
 	if err := b.Start(context.Background()); err != nil {
 		own.close()
@@ -115,6 +121,7 @@ func (s *serve) Run(t stdio) (err error) {
 			os.Exit(1)
 		}()
 	case <-b.Done():
+	case <-parent.gone: // nobody reads what is printed
 	case err = <-console:
 		console = nil // it has ended
 	}
