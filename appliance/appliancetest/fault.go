@@ -31,6 +31,20 @@ func (b *Box) Fault(t testing.TB, r topology.Rule) *Fault {
 	return f
 }
 
+// Preset adds the faults of a preset, such as "dns-gone" or "slow-link", until the test t ends. If there
+// is no such preset, the test fails.
+func (b *Box) Preset(t testing.TB, name string) {
+	t.Helper()
+	if _, err := b.Faults().SetPreset(name, true); err != nil {
+		t.Fatal("appliancetest: preset: ", err)
+	}
+	t.Cleanup(func() {
+		if _, err := b.Faults().SetPreset(name, false); err != nil {
+			t.Error("appliancetest: preset: ", err)
+		}
+	})
+}
+
 // Remove removes the fault. It may be called more than once.
 func (f *Fault) Remove() {
 	f.t.Helper()

@@ -7,6 +7,7 @@ import (
 	"github.com/esasim/esasim/appliance/box"
 	"github.com/esasim/esasim/appliance/network/netsim/peers"
 	"github.com/esasim/esasim/appliance/network/netsim/topology"
+	"github.com/esasim/esasim/appliance/traffic"
 )
 
 // Handles of simulated servers. A server is called like its host, such as "mail" in topology lab, or
@@ -140,6 +141,24 @@ func (s *DNS) Stop() { stopServer(s.t, s.SimulatedServer) }
 
 // Start starts the server after Stop.
 func (s *DNS) Start() { startServer(s.t, s.SimulatedServer) }
+
+// Send sends a message from a simulated host to the appliance. If the appliance does not accept it for
+// all recipients, the test fails.
+//
+//	box.Send(t, traffic.Request{To: []string{"joe@example.com"}, Subject: "hello"})
+func (b *Box) Send(t testing.TB, r traffic.Request) traffic.Answer {
+	t.Helper()
+	ctx, cancel := limited(t.Context(), nil)
+	defer cancel()
+	answer, err := b.SendMail(ctx, r)
+	switch {
+	case err != nil:
+		t.Fatal("appliancetest: send: ", err)
+	case !answer.Accepted || !answer.Complete:
+		t.Fatalf("appliancetest: the message was not accepted: %s", answer.Error)
+	}
+	return answer
+}
 
 // NTP returns the NTP server of that name.
 func (b *Box) NTP(server string) *box.NTPServer {

@@ -79,6 +79,7 @@ func (p pathItem) operation(method string) operation {
 }
 
 type operation struct {
+	ID          string      `yaml:"operationId"`
 	Summary     string      `yaml:"summary"`
 	Description string      `yaml:"description"`
 	Parameters  []parameter `yaml:"parameters"`
@@ -142,7 +143,7 @@ func (s schema) Word() string {
 
 // A describedRequest is a request as the page shows it.
 type describedRequest struct {
-	Method, Path, Summary, Description string
+	ID, Method, Path, Summary, Description string
 
 	Parameters []parameter
 	Body       string   // the word for its type
@@ -160,7 +161,7 @@ func (s *Server) describe() (doc apiDocument, requests []describedRequest, err e
 		where = strings.ReplaceAll(where, "...}", "}")
 		op := doc.Paths[where].operation(method)
 		x := describedRequest{
-			Method: method, Path: where, Summary: op.Summary, Description: op.Description,
+			ID: op.ID, Method: method, Path: where, Summary: op.Summary, Description: op.Description,
 		}
 		for _, p := range slices.Concat(doc.Paths[where].Parameters, op.Parameters) {
 			if p.Ref != "" {
@@ -214,6 +215,7 @@ type Index struct {
 
 // An IndexRequest is a request of the API.
 type IndexRequest struct {
+	Name    string `json:"name"` // "putFault", the operationId of the OpenAPI document
 	Method  string `json:"method"`
 	Path    string `json:"path"` // "/v1/faults/{fault}"
 	Summary string `json:"summary"`
@@ -228,7 +230,7 @@ func (s *Server) getIndex(*http.Request) (any, error) {
 		Name: "esasim", Version: ProgramVersion(), OpenAPI: "/v1/openapi.yaml", Docs: "/v1/docs",
 	}
 	for _, r := range requests {
-		x.Requests = append(x.Requests, IndexRequest{r.Method, r.Path, r.Summary})
+		x.Requests = append(x.Requests, IndexRequest{r.ID, r.Method, r.Path, r.Summary})
 	}
 	return x, nil
 }

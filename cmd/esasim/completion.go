@@ -67,6 +67,7 @@ func predictors(line string) map[string]complete.Predictor {
 		"protocol":    complete.PredictSet("tcp", "udp", "icmp"),
 		"direction":   complete.PredictSet("in", "out"),
 		"ports":       complete.PredictSet("auto"),
+		"client":      complete.PredictSet("python", "shell"),
 		"level":       complete.PredictSet("debug", "info", "warn", "error"),
 		"passphrases": complete.PredictSet("masked", "encrypted", "plain"),
 		"command":     complete.PredictSet(commandNames()...),

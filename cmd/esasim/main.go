@@ -33,6 +33,7 @@ type flags struct {
 	Health     health     `cmd:"" help:"Ask a running appliance whether it is up."`
 	Topology   topologies `cmd:"" help:"List, print and check topologies."`
 	Check      checkRun   `cmd:"" help:"Look for contradictions between the record, the captures and the logs of a run."`
+	Client     client     `cmd:"" help:"Print a client for programs in Python or for shell scripts."`
 	Filter     filter     `cmd:"" help:"Try a capture filter outside an appliance."`
 	Help       help       `cmd:"" help:"Print the help of a verb."`
 	Man        man        `cmd:"" help:"Print the manual page of this program."`
