@@ -60,6 +60,11 @@ func (c *Client) Health(ctx context.Context) (h Health, err error) {
 	return h, c.do(ctx, http.MethodGet, "/v1/health", nil, &h)
 }
 
+// CopyTopology writes the topology as it is now to w, in the format of topology files.
+func (c *Client) CopyTopology(ctx context.Context, w io.Writer) error {
+	return c.do(ctx, http.MethodGet, "/v1/topology", nil, w)
+}
+
 // CopyMetrics writes the figures of the simulator to w, in the text format of Prometheus.
 func (c *Client) CopyMetrics(ctx context.Context, w io.Writer) error {
 	return c.do(ctx, http.MethodGet, "/v1/metrics", nil, w)

@@ -38,6 +38,10 @@ func (s *Server) getMetrics(*http.Request) (any, error) {
 	return document{promtext.ContentType, text.Bytes()}, nil
 }
 
+func (s *Server) getTopology(*http.Request) (any, error) {
+	return document{"application/yaml", s.box.TopologyFile()}, nil
+}
+
 func (s *Server) listPeers(r *http.Request) (any, error) {
 	if err := s.box.WaitSettled(r.Context()); err != nil {
 		return nil, err

@@ -38,6 +38,7 @@ func (s *Server) worldRoutes() []route {
 	return []route{
 		{"GET /v1/health", s.getHealth},
 		{"GET /v1/metrics", s.getMetrics},
+		{"GET /v1/topology", s.settled(s.getTopology)},
 		{"GET /v1/peers", s.listPeers},
 		{"GET /v1/peers/{name...}", s.getPeer},
 		{"PUT /v1/peers/{name...}", s.putPeer},

@@ -28,6 +28,7 @@ type ctl struct {
 	Log     ctlLog     `cmd:"" help:"List the logs of the appliance, and show and search their lines."`
 	Config  ctlConfig  `cmd:"" help:"Show, load and commit the configuration of the appliance."`
 	Run     runLine    `cmd:"" help:"Run a command line of the appliance, as on its serial console."`
+	World   ctlWorld   `cmd:"" name:"topology" help:"Print the topology as it is now, with faults, rules and stopped servers, as a file that --topology takes."`
 	Metrics ctlMetrics `cmd:"" help:"Print figures of the appliance, of its world and of the process, as Prometheus reads them."`
 	Clock   ctlClock   `cmd:"" help:"Show and set the appliance's clock."`
 	Guard   ctlGuard   `cmd:"" help:"List and free the client addresses that are blocked after failed logins."`

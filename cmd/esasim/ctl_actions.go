@@ -215,3 +215,9 @@ type ctlMetrics struct{}
 func (ctlMetrics) Run(t stdio, client *control.Client) error {
 	return client.CopyMetrics(context.Background(), t.out)
 }
+
+type ctlWorld struct{}
+
+func (ctlWorld) Run(t stdio, client *control.Client) error {
+	return client.CopyTopology(context.Background(), t.out)
+}

@@ -68,6 +68,14 @@ func TestCtlActions(t *testing.T) {
 	p.expectCtl(t, `^hostname: new\.example\.com -> newer\.example\.com\n$`, "config", "load", file)
 	p.expectCtl(t, `^Revision 2 was committed at `, "config", "commit", "why")
 	p.expectCtl(t, `^There are no changes\.\n$`, "config", "changes")
+	_, now, _ := p.ctl(t, "topology")
+	yaml := filepath.Join(t.TempDir(), "now.yaml")
+	if err := os.WriteFile(yaml, []byte(now), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if status, out, stderr := p.run(t, "topology", "check", yaml); status != 0 || !strings.HasSuffix(out, ": good\n") {
+		t.Errorf("the topology as it is now: %d %s%s", status, out, stderr)
+	}
 	p.expectCtl(t, `(?m)^# TYPE esasim_up gauge\nesasim_up 1$`, "metrics")
 	if got := runFailing(t, p.home, "ctl", "log", "tail", "no_logs"); !strings.HasPrefix(got, `there is no log "no_logs", expected one of amp, `) {
 		t.Error(got)

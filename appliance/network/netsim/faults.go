@@ -121,6 +121,13 @@ func (f *Faults) restore() {
 	for _, r := range f.topology.Rules {
 		f.list = append(f.list, f.newFault(FaultSpec{Rule: r}))
 	}
+	for _, h := range f.topology.Hosts {
+		for _, s := range h.Services {
+			if s.Stopped {
+				f.down[s.Name] = true
+			}
+		}
+	}
 	for _, rules := range f.mail {
 		rules.Restore()
 	}

@@ -181,6 +181,7 @@ type Service struct {
 	Port    uint16            `yaml:"port"`    // by default that of the type
 	Options map[string]string `yaml:"options"` // those of the type
 	Rules   []MailRule        `yaml:"rules"`   // of a mail server
+	Stopped bool              `yaml:"stopped"` // it does not run until a user starts it
 }
 
 // An MX is a mail exchanger of a domain.
