@@ -122,7 +122,8 @@
 // one frame could be treated differently from the next (by a filter, an impaired cable,
 // an MTU that is too small, or a node that does not take trains), the train is split and
 // its frames continue one by one. The receiving stack's port joins consecutive segments
-// again.
+// again. A train that arrives whole has no TCP checksum, and the stack is told not to check
+// it: its data has never left the process. Frames have checksums, which the stack checks.
 //
 // A node can forward a frame that it receives without copying it, see Port.RelayAfter.
 //

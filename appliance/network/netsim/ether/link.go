@@ -22,6 +22,7 @@ type link struct {
 	arpMAC         MAC                                  // see SetARPMAC
 	receiver       SegmentReceiver                      // nil: none
 	rewriter       SegmentRewriter                      // nil: none
+	intact         atomic.Bool                          // a train is being delivered
 }
 
 var _ stack.LinkEndpoint = (*link)(nil)
@@ -46,28 +47,28 @@ func (l *link) deliver(v *buffer.View, more ...*buffer.View) {
 		_ = b.Append(x) // fails for nil only
 	}
 	if wrap != nil {
-		(*wrap)(func() { l.dispatch(b, 1+len(more)) })
+		(*wrap)(func() { l.dispatch(b, 1+len(more), false) })
 		return
 	}
 	if len(more) == 0 {
 		defer l.lockConnection(frame).unlock()
 	}
-	l.dispatch(b, 1+len(more))
+	l.dispatch(b, 1+len(more), false)
 }
 
-// deliverTrain hands a train to the stack as one packet. It owns t.
+// deliverTrain hands a train to the stack as one packet. It owns t. The data has not left this
+// process, so the stack does not check it.
 func (l *link) deliverTrain(t *Train) {
 	l.awake(nil)
-	t.setChecksum()
 	n := t.frameCount()
 	b := buffer.MakeWithData(t.headers)
 	b.Merge(&t.data)
-	l.dispatch(b, n)
+	l.dispatch(b, n, true)
 }
 
 // dispatch hands a packet that arrived as the given number of frames to the stack. It owns
-// b.
-func (l *link) dispatch(b buffer.Buffer, frames int) {
+// b. If intact is set, the packet's checksums are not valid, and the stack does not check them.
+func (l *link) dispatch(b buffer.Buffer, frames int, intact bool) {
 	pkt := stack.NewPacketBuffer(stack.PacketBufferOptions{Payload: b})
 	defer pkt.DecRef()
 	h, _ := pkt.LinkHeader().Consume(headerLen) // shorter frames are not transmitted
@@ -86,6 +87,10 @@ func (l *link) dispatch(b buffer.Buffer, frames int) {
 	if d == nil || l.port.closed {
 		l.port.counters.rxDropped.Add(uint64(frames))
 		return
+	}
+	if intact {
+		l.intact.Store(true)
+		defer l.intact.Store(false)
 	}
 	(*d).DeliverNetworkPacket(eth.Type(), pkt)
 }
@@ -135,11 +140,15 @@ func (l *link) ParseHeader(pkt *stack.PacketBuffer) bool {
 }
 
 // Capabilities leaves checksums to the stack, so that captures contain true ones. The
-// exception is TCP's, which are computed when a packet is split, see offload.go. Before gVisor
-// attaches the link, which then makes the neighbor caches, it says nothing about them.
+// exception is TCP's, which are computed when a packet is split, see offload.go. The stack asks
+// anew for each packet that is delivered whether it must check it. Before gVisor attaches the link,
+// which then makes the neighbor caches, it says nothing about them.
 func (l *link) Capabilities() stack.LinkEndpointCapabilities {
-	if !l.IsAttached() && nicType() != nil {
+	switch {
+	case !l.IsAttached() && nicType() != nil:
 		return stack.CapabilityNone
+	case l.intact.Load():
+		return stack.CapabilityResolutionRequired | stack.CapabilityRXChecksumOffload
 	}
 	return stack.CapabilityResolutionRequired
 }

@@ -17,7 +17,9 @@ import (
 // A stackRecorder is a stack that records the packets that are delivered to it.
 type stackRecorder struct {
 	stack.NetworkDispatcher
-	frames [][]byte
+	from    stack.LinkEndpoint // nil, or where the packets come from
+	frames  [][]byte
+	checked []bool // the link has told that the checksums need no check
 }
 
 func (c *stackRecorder) DeliverNetworkPacket(
@@ -27,6 +29,8 @@ func (c *stackRecorder) DeliverNetworkPacket(
 	v := pkt.ToView()
 	c.frames = append(c.frames, bytes.Clone(v.AsSlice()))
 	v.Release()
+	c.checked = append(c.checked,
+		c.from != nil && c.from.Capabilities()&stack.CapabilityRXChecksumOffload != 0)
 }
 
 // newTCPFrame returns a frame with a TCP segment. If change is not nil it changes the

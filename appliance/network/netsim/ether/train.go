@@ -58,13 +58,6 @@ func (t *Train) eachFrame(f func(v *buffer.View)) {
 	}
 }
 
-// setChecksum sets the TCP checksum of a packet that has all the data.
-func (t *Train) setChecksum() {
-	s := tcpSegment{frame: t.headers, tcp: t.tcp, data: len(t.headers)}
-	sum := s.headerSum(int(t.data.Size())) + uint32(t.data.Checksum(0))
-	binary.BigEndian.PutUint16(t.headers[t.tcp+16:], ^fold(sum))
-}
-
 // complete sets lengths, flags and checksums of one frame of a train. last tells whether it
 // is the last one.
 func (s tcpSegment) complete(last bool) {
