@@ -184,7 +184,7 @@ const (
 // transfer opens the data connection, calls body with it, and sends the replies before and after:
 // the last one when the data connection is closed at both ends. It reports whether the transfer has
 // succeeded.
-func (c *ftpConn) transfer(opening string, d direction, body func(net.Conn) error) bool {
+func (c *ftpConn) transfer(opening string, d direction, body func(*timeoutConn) error) bool {
 	port := c.session.dataPort
 	c.session.dataPort = nil
 	defer port.close()
@@ -294,6 +294,40 @@ func (m *timeoutConn) Write(p []byte) (int, error) {
 	}
 	n, err := m.Conn.Write(p)
 	return n, asDataError(err)
+}
+
+// canSendRange reports whether sendRest can be used.
+func (m *timeoutConn) canSendRange() bool {
+	_, ok := m.Conn.(network.RangeSender)
+	return ok
+}
+
+// A rangeReader is what sendRest sends: an io.ReaderAt from its position on.
+type rangeReader interface {
+	io.ReaderAt
+	io.Seeker
+}
+
+// sendRest sends all of r from its position on. It returns the number of bytes that it has sent.
+func (m *timeoutConn) sendRest(r rangeReader) (sent int64, err error) {
+	off, err := r.Seek(0, io.SeekCurrent)
+	for err == nil {
+		err = m.SetWriteDeadline(clock.System().Now().Add(m.timeout))
+		if err != nil {
+			return sent, dataError{err, true}
+		}
+		var n int64
+		n, err = m.Conn.(network.RangeSender).SendRange(r, off+sent, ftpBuffer)
+		sent += n
+	}
+	var op *net.OpError
+	switch {
+	case err == io.EOF:
+		err = nil
+	case errors.As(err, &op):
+		err = dataError{err, true}
+	}
+	return sent, err
 }
 
 // asDataError returns err as a dataError. It returns nil and io.EOF as they are.

@@ -72,19 +72,28 @@ func (c *ftpConn) retr(arg string) {
 	var sent int64
 	opening := fmt.Sprintf("Opening %s mode data connection for %s (%d bytes).",
 		c.typeName(), sanitize(arg), fi.Size()-off)
-	ok := c.transfer(opening, toClient, func(conn net.Conn) (err error) {
-		var to io.Writer = conn
-		if c.session.ascii {
-			to = &crlfWriter{w: conn}
-		}
-		buf := make([]byte, min(ftpBuffer, fi.Size()-off+1))
-		sent, err = io.CopyBuffer(plainWriter{to}, plainReader{f}, buf)
+	ok := c.transfer(opening, toClient, func(conn *timeoutConn) (err error) {
+		sent, err = c.send(conn, f, fi.Size()-off)
 		return err
 	})
 	if ok {
 		c.logf("Download %s %d bytes", sanitize(arg), sent)
 		c.transferred(off == 0, Transferred{false, c.path(arg), sent})
 	}
+}
+
+// send sends the rest of f, which has size bytes or more. It returns the number of bytes of f that
+// have been sent.
+func (c *ftpConn) send(conn *timeoutConn, f *files.File, size int64) (int64, error) {
+	if !c.session.ascii && conn.canSendRange() {
+		return conn.sendRest(f)
+	}
+	var to io.Writer = conn
+	if c.session.ascii {
+		to = &crlfWriter{w: conn}
+	}
+	buf := make([]byte, min(ftpBuffer, size+1))
+	return io.CopyBuffer(plainWriter{to}, plainReader{f}, buf)
 }
 
 func (c *ftpConn) stor(arg string) {
@@ -144,7 +153,7 @@ func (c *ftpConn) store(arg, full string, flag int, off int64) {
 		opening = "FILE: " + sanitize(arg)
 	}
 	var got int64
-	ok := c.transfer(opening, fromClient, func(conn net.Conn) error {
+	ok := c.transfer(opening, fromClient, func(conn *timeoutConn) error {
 		f, err := c.session.area.OpenFile(full, os.O_WRONLY|os.O_CREATE|flag)
 		if err != nil {
 			return err

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"net"
 	"path"
 	"slices"
 	"strings"
@@ -171,7 +170,7 @@ func (c *ftpConn) sendText(text string) {
 		return
 	}
 	opening := "Opening ASCII mode data connection for file list."
-	c.transfer(opening, toClient, func(conn net.Conn) error {
+	c.transfer(opening, toClient, func(conn *timeoutConn) error {
 		_, err := io.WriteString(conn, text)
 		return err
 	})

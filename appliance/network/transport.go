@@ -2,6 +2,7 @@ package network
 
 import (
 	"context"
+	"io"
 	"net"
 	"net/netip"
 )
@@ -65,6 +66,15 @@ type Conn interface {
 	// AwaitAcknowledged blocks until n bytes have been acknowledged, or returns ctx's
 	// cause. It does not notice the end of the connection: use Read for that.
 	AwaitAcknowledged(ctx context.Context, n int64) error
+}
+
+// A RangeSender is a Conn that needs no buffer of the caller to send a part of a file.
+type RangeSender interface {
+	Conn
+	// SendRange writes the n bytes of r that begin at off, and returns the number of bytes written.
+	// It blocks as Write does. If r ends before, it returns a smaller number and io.EOF. Errors of r
+	// are returned as they are; those of the connection are *net.OpError.
+	SendRange(r io.ReaderAt, off, n int64) (sent int64, err error)
 }
 
 // A PacketConn is a UDP socket. Read and Write need a connected socket.

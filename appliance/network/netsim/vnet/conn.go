@@ -133,8 +133,9 @@ func (c *conn) Write(b []byte) (int, error) {
 
 // maxHeldWrite is the length of the longest Write whose data the caller moves to its destination
 // itself. While more is written at a time, it is faster if other goroutines move, receive and
-// acknowledge what has been written before.
-const maxHeldWrite = 4096
+// acknowledge what has been written before. A Write of 4096 bytes is a full buffer of package bufio,
+// so more will follow.
+const maxHeldWrite = 4095
 
 // write hands as much of r to the stack as its buffer takes.
 func (c *conn) write(r *bytes.Reader) (int, tcpip.Error) {

@@ -123,6 +123,11 @@
 // taken by what the pump calls: taps, routers, and functions given to Watchable.Watch. Close
 // leaves its segments to the fabric's own goroutine, because callers do hold locks.
 //
+// # Files are read into the stack's buffers
+//
+// A transfer does not need a buffer of its own: SendRange lets the stack read a part of a file
+// where Write would copy it.
+//
 // # Locks
 //
 // Host.mu guards interfaces and routes, and registry.mu the sockets. socket.mu guards the
