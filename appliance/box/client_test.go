@@ -3,6 +3,7 @@ package box_test
 import (
 	"bufio"
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -49,6 +50,7 @@ type clientSession struct {
 //	             prompt has come
 //	open N       opens N sessions
 //	commands N   executes N commands in the session that was opened last
+//	each N       executes N commands in each session, in all sessions at the same time
 //	close        closes all sessions
 func (c *sshClient) serve(r io.Reader, w io.Writer) error {
 	for lines := bufio.NewScanner(r); lines.Scan(); {
@@ -82,11 +84,17 @@ func (c *sshClient) do(order string) error {
 		c.sessions = append(c.sessions, s)
 		return err
 	case "commands":
-		s := c.sessions[len(c.sessions)-1]
-		if _, err := io.WriteString(s.in, "version\r"); err != nil {
-			return err
+		return c.sessions[len(c.sessions)-1].command()
+	case "each":
+		results := make(chan error, len(c.sessions))
+		for _, s := range c.sessions {
+			go func() { results <- s.command() }()
 		}
-		return until(s.out, "example.com> ")
+		var err error
+		for range c.sessions {
+			err = errors.Join(err, <-results)
+		}
+		return err
 	case "close":
 		for _, s := range c.sessions {
 			s.conn.Close()
@@ -95,6 +103,14 @@ func (c *sshClient) do(order string) error {
 		return nil
 	}
 	return fmt.Errorf("%q is not an order", order)
+}
+
+// command executes a command and waits for the next prompt.
+func (s clientSession) command() error {
+	if _, err := io.WriteString(s.in, "version\r"); err != nil {
+		return err
+	}
+	return until(s.out, "example.com> ")
 }
 
 // open opens a session and waits for its prompt.
@@ -117,8 +133,8 @@ func startClient(t testing.TB, addr string) *clientProcess {
 	t.Helper()
 	cmd := exec.Command(os.Args[0])
 	cmd.Env = append(os.Environ(), clientOf+"="+addr)
-	var errors bytes.Buffer
-	cmd.Stderr = &errors
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
 	in, err := cmd.StdinPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -134,7 +150,7 @@ func startClient(t testing.TB, addr string) *clientProcess {
 		in.Close()
 		io.Copy(io.Discard, out)
 		if err := cmd.Wait(); err != nil {
-			t.Errorf("the client: %v\n%s", err, strings.TrimSpace(errors.String()))
+			t.Errorf("the client: %v\n%s", err, strings.TrimSpace(stderr.String()))
 		}
 	})
 	return &clientProcess{t, in, bufio.NewReader(out)}

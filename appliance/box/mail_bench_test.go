@@ -17,7 +17,7 @@ import (
 
 // The load of BenchmarkMail.
 const (
-	mailConnections = 20
+	mailConnections = 20 // unless measureMail is given another number
 	mailSize        = 10 << 10
 )
 
@@ -33,16 +33,16 @@ func BenchmarkMail(b *testing.B) {
 			b.Fatal(err)
 		}
 		defer stop()
-		measureMail(b, addr, sink)
+		measureMail(b, addr, sink, mailConnections)
 	})
 	b.Run("door", func(b *testing.B) {
 		sink := newSink(b)
 		x := mailBox(b, sink)
-		measureMail(b, x.DoorAddrs()["smtp"].String(), sink)
+		measureMail(b, x.DoorAddrs()["smtp"].String(), sink, mailConnections)
 	})
 	b.Run("postfix", func(b *testing.B) {
 		sink := newSink(b)
-		measureMail(b, startRelay(b, sink), sink)
+		measureMail(b, startRelay(b, sink), sink, mailConnections)
 	})
 }
 
@@ -62,14 +62,13 @@ func mailBox(b *testing.B, sink *sink) *box.Box {
 	return run(b, box.Options{Topology: topo})
 }
 
-// measureMail sends b.N messages to addr over mailConnections connections and waits until all have
-// reached sink.
-func measureMail(b *testing.B, addr string, sink *sink) {
+// measureMail sends b.N messages to addr over some connections and waits until all have reached sink.
+func measureMail(b *testing.B, addr string, sink *sink, connections int) {
 	body := mailBody()
 	work := make(chan struct{})
 	var clients sync.WaitGroup
 	started := time.Now()
-	for range mailConnections {
+	for range connections {
 		clients.Go(func() {
 			if err := sendMails(addr, body, work); err != nil {
 				b.Error(err)
