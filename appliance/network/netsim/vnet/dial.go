@@ -43,6 +43,7 @@ type PendingDial struct {
 func (h *Host) NewDial(c network.DialConfig) (*PendingDial, error) {
 	c.Local, c.Remote = unmap(c.Local), unmap(c.Remote)
 	h.wakeFor(c.Local.Addr(), c.Remote.Addr())
+	h.openFor(c.Local, c.Remote)
 	nic, err := h.nicID(c.Interface)
 	if err != nil {
 		return nil, dialError(c, "bind", err)

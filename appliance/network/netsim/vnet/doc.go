@@ -20,6 +20,7 @@
 //   - Stack: the gVisor TCP/IP stack of a host.
 //   - Interface (iface): a network card, a VLAN or a loopback interface, as the
 //     administrator sees it. NIC: the stack's object for an interface.
+//   - A listener sleeps before its first segment arrives: it has no endpoint in the stack.
 //   - Dormant interface: one whose NIC is made at its first use (InterfaceConfig.Dormant).
 //   - lo0 and lo1: the loopback interface that every BSD system has, and the one that
 //     SetLoopback adds.
@@ -64,6 +65,15 @@
 // Therefore the queue is much longer while a caller is in Accept, and for a tenth of a second
 // afterwards.
 //
+// # Listeners sleep
+//
+// An endpoint that listens takes 4 KiB with its entries in gVisor's tables, and most of an appliance's
+// twenty listeners never see a client. A listener therefore sleeps until the first segment for its
+// address arrives, which is delivered again when there is an endpoint (Host.wakeSockets), or until
+// another socket of the host could be in its way. Sockets lists it in the same way. Listen fails as if
+// it did not sleep, because it asks gVisor for the port. Ports from which gVisor chooses by itself are
+// not for sleeping listeners: gVisor does not know that they are taken.
+//
 // # Interfaces that are added and removed
 //
 // A VLAN is another NIC of the stack, on a port in a VLAN of its parent's port. If it is
@@ -100,8 +110,8 @@
 // # What it costs
 //
 // The appliance's host of three interfaces, one of them with addresses, takes 60 KiB, an
-// address 0.3, a listener 5. A stack has as many goroutines for TCP as GOMAXPROCS was when it
-// was created: on a machine with many cores that is about 3 KiB for each.
+// address 0.3, a listener 5 (1 while it sleeps). A stack has as many goroutines for TCP as GOMAXPROCS
+// was when it was created: on a machine with many cores that is about 3 KiB for each.
 //
 // # How a caller waits for a socket
 //
@@ -130,9 +140,10 @@
 //
 // # Locks
 //
-// Host.mu guards interfaces and routes, and registry.mu the sockets. socket.mu guards the
+// Host.mu guards interfaces and routes, and registry.mu the sockets. listener.mu is held while a
+// listener is opened; registry.mu is taken after it. socket.mu guards the
 // byte counts of one socket; the stack's TCP probe takes it while an endpoint is locked, so
-// no lock is taken while it is held. listener.mu guards the length of a listener's queue.
+// no lock is taken while it is held. listener.mu also guards the length of a listener's queue.
 // serving.mu and dormants.mu are leaves that are taken while packets are processed.
 // personalities.mu guards the flows and is held for short moments; only locks of package ether
 // are taken while it is held. neighborSweeper.mu guards its timer and listeners; it is taken while the stack's locks are

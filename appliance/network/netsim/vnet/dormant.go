@@ -36,14 +36,7 @@ type dormant struct {
 //
 // A promiscuous host has forwarders instead: OnFirstPacket must not be called for it.
 func (h *Host) OnFirstPacket(addrs []netip.AddrPort, start func()) (cancel func()) {
-	h.dormants.handle.Do(func() {
-		for _, p := range []tcpip.TransportProtocolNumber{tcp.ProtocolNumber, udp.ProtocolNumber} {
-			h.stack.SetTransportProtocolHandler(p,
-				func(id stack.TransportEndpointID, pkt *stack.PacketBuffer) bool {
-					return h.wakeDormants(p, id, pkt)
-				})
-		}
-	})
+	h.handleUnknown()
 	d := &dormant{start: start}
 	h.dormants.mu.Lock()
 	defer h.dormants.mu.Unlock()
@@ -64,27 +57,56 @@ func (h *Host) OnFirstPacket(addrs []netip.AddrPort, start func()) (cancel func(
 	}
 }
 
-// wakeDormants handles a packet that no socket has received, and reports whether one has received
-// it now. A packet that arrives while another one wakes a server waits for that, so the packets
-// keep their order.
-func (h *Host) wakeDormants(
+// handleUnknown makes the stack call wakeSockets for packets that no socket receives, and publishes
+// those that none receives then.
+func (h *Host) handleUnknown() {
+	h.dormants.handle.Do(func() {
+		for _, p := range []tcpip.TransportProtocolNumber{tcp.ProtocolNumber, udp.ProtocolNumber} {
+			h.stack.SetTransportProtocolHandler(p,
+				func(id stack.TransportEndpointID, pkt *stack.PacketBuffer) bool {
+					if h.wakeSockets(p, id, pkt) {
+						return true
+					}
+					if h.options.Events != nil {
+						h.publishUnclaimed(p, id, pkt)
+					}
+					return false
+				})
+		}
+	})
+}
+
+// wakeSockets handles a packet that no socket has received, and reports whether one has received it
+// now: one of a server that waits for its first packet, or a listener that is asleep. A packet that
+// arrives while another one wakes a socket waits for that, so the packets keep their order.
+func (h *Host) wakeSockets(
 	p tcpip.TransportProtocolNumber, id stack.TransportEndpointID, pkt *stack.PacketBuffer,
 ) bool {
-	if p == tcp.ProtocolNumber &&
-		header.TCP(pkt.TransportHeader().Slice()).Flags() != header.TCPFlagSyn {
+	_, to := ends(id)
+	h.wakeDormants(p, to, pkt)
+	if p == tcp.ProtocolNumber {
+		h.openListeners(func(a netip.AddrPort) bool { return overlap(a, to) })
+	}
+	if h.stack.FindTransportEndpoint(pkt.NetworkProtocolNumber, p, id, pkt.NICID) == nil {
 		return false
 	}
-	_, to := ends(id)
+	port := h.portOf(pkt.NICID)
+	return port != nil && port.DeliverAgain(p, pkt)
+}
+
+// wakeDormants starts the servers that wait for their first packet at an address. A segment other
+// than a SYN is not one for them.
+func (h *Host) wakeDormants(
+	p tcpip.TransportProtocolNumber, to netip.AddrPort, pkt *stack.PacketBuffer,
+) {
+	if p == tcp.ProtocolNumber &&
+		header.TCP(pkt.TransportHeader().Slice()).Flags() != header.TCPFlagSyn {
+		return
+	}
 	h.dormants.mu.Lock()
 	list := h.dormants.at[to]
 	h.dormants.mu.Unlock()
 	for _, d := range list {
 		d.once.Do(d.start)
 	}
-	if len(list) == 0 ||
-		h.stack.FindTransportEndpoint(pkt.NetworkProtocolNumber, p, id, pkt.NICID) == nil {
-		return false
-	}
-	port := h.portOf(pkt.NICID)
-	return port != nil && port.DeliverAgain(p, pkt)
 }

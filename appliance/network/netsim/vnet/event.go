@@ -181,20 +181,6 @@ func (c *conn) attemptedFrom() netip.AddrPort {
 	return netip.AddrPortFrom(fromAddress(id.LocalAddress, 0), id.LocalPort)
 }
 
-// observeUnclaimed has packets published that no socket receives.
-func (h *Host) observeUnclaimed() {
-	if h.options.Events == nil {
-		return
-	}
-	for _, p := range []tcpip.TransportProtocolNumber{tcp.ProtocolNumber, udp.ProtocolNumber} {
-		h.stack.SetTransportProtocolHandler(p,
-			func(id stack.TransportEndpointID, pkt *stack.PacketBuffer) bool {
-				h.publishUnclaimed(p, id, pkt)
-				return false
-			})
-	}
-}
-
 // publishUnclaimed publishes that the machine refuses a packet, which the stack does next. It is
 // called while the packet is delivered.
 func (h *Host) publishUnclaimed(

@@ -35,7 +35,7 @@ func (h *Host) SetBriefTimeWait(d time.Duration) {
 func (h *Host) KeptSockets() int {
 	h.sockets.mu.RLock()
 	defer h.sockets.mu.RUnlock()
-	return len(h.sockets.byEndpoint) + len(h.sockets.byID)
+	return len(h.sockets.byEndpoint) + len(h.sockets.byID) + len(h.sockets.asleep)
 }
 
 // Attached reports whether the stack has a NIC for an interface.
@@ -44,4 +44,11 @@ func (h *Host) Attached(ifname string) bool {
 	h.mu.RLock()
 	defer h.mu.RUnlock()
 	return i != nil && i.attached
+}
+
+// Asleep returns the number of listeners without endpoint.
+func (h *Host) Asleep() int {
+	h.sockets.mu.RLock()
+	defer h.sockets.mu.RUnlock()
+	return len(h.sockets.asleep)
 }

@@ -127,7 +127,9 @@ func NewHost(o Options) *Host {
 	h.learner.Clock = tcpip.NewStdClock()
 	h.stack = h.newStack()
 	h.sockets.setTimeWait = h.setTimeWait
-	h.observeUnclaimed()
+	if o.Events != nil {
+		h.handleUnknown()
+	}
 	if o.LoopbackIndex != 0 {
 		h.addLoopback()
 	}

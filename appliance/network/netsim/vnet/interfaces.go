@@ -217,6 +217,13 @@ func (h *Host) AbortConns() int {
 	}
 	h.mu.RUnlock()
 	n := 0
+	for _, l := range h.sockets.asleepAt(func(a netip.AddrPort) bool {
+		return !a.Addr().IsUnspecified() && !a.Addr().IsLinkLocalUnicast() && !ours[a.Addr()]
+	}) {
+		if l.Close() == nil {
+			n++
+		}
+	}
 	for _, ep := range h.endpoints() {
 		info, ok := ep.Info().(*stack.TransportEndpointInfo)
 		if !ok {

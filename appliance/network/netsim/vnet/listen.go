@@ -30,15 +30,16 @@ const (
 
 // A listener accepts TCP connections.
 type listener struct {
-	host          *Host
-	ep            tcpip.Endpoint
-	sock          *socket
-	addr          *net.TCPAddr
-	receiveBuffer int // size of the receive buffer of accepted connections
-	accepts       gate
-	serving       serving
+	host    *Host
+	config  network.ListenConfig
+	sock    *socket
+	addr    *net.TCPAddr
+	queue   waiter.Queue
+	accepts gate
+	serving serving
 
-	mu            sync.Mutex // guards the length of the queue
+	mu            sync.Mutex     // guards what follows, and the length of the queue
+	ep            tcpip.Endpoint // nil while the listener is asleep, see sleep.go
 	wide          bool
 	acceptCalls   int
 	stopNarrowing func() bool // stops the timer that narrows the queue
@@ -63,40 +64,56 @@ func (h *Host) Listen(ctx context.Context, c network.ListenConfig) (network.List
 		c.Backlog = defaultBacklog
 	}
 	h.wakeFor(c.Addr.Addr())
-	proto := protocolOf(c.Addr.Addr())
-	q := new(waiter.Queue)
-	ep, terr := h.stack.NewEndpoint(tcp.ProtocolNumber, proto, q)
-	if terr != nil {
-		return fail("socket", errno(terr))
-	}
-	ep.SocketOptions().SetReuseAddress(true)
-	ep.SocketOptions().SetV6Only(true)
-	l := &listener{host: h, ep: ep}
-	l.receiveBuffer = cmp.Or(c.ReceiveBuffer, h.options.MaxReceiveBuffer)
+	l := &listener{host: h, config: c, addr: net.TCPAddrFromAddrPort(c.Addr)}
 	l.sock = &socket{
-		ep: ep, tcp: true, closeFunc: func() { l.Close() },
+		tcp: true, closeFunc: func() { l.Close() },
 		owner: c.Owner, user: c.User, pid: c.PID, workers: slices.Clone(c.Workers),
 		mapped: c.Mapped,
 	}
 	l.sock.backlog.Store(int64(c.Backlog))
-	l.accepts.attach(q, waiter.ReadableEvents)
-	if !h.sockets.add(l.sock) {
-		l.Close()
-		return fail("socket", net.ErrClosed)
-	}
-	if terr := ep.Bind(h.fullAddress(c.Addr, 0)); terr != nil {
-		l.Close()
-		return fail("bind", errno(terr))
-	}
-	if c.MSS != 0 {
-		if terr := ep.SetSockOptInt(tcpip.MaxSegOption, c.MSS); terr != nil {
+	l.accepts.attach(&l.queue, waiter.ReadableEvents)
+	if !h.putToSleep(l) {
+		if call, err := l.open(); err != nil {
 			l.Close()
-			return fail("setsockopt", errno(terr))
+			return fail(call, err)
 		}
 	}
-	if terr := ep.Listen(l.narrowQueueLen()); terr != nil {
-		l.Close()
-		return fail("listen", errno(terr))
+	h.publishSocket(l.sock, "tcp", l.addr, nil)
+	return l, nil
+}
+
+// open makes the endpoint of a listener, unless it has one. An error comes with the name of the
+// system call that failed.
+func (l *listener) open() (call string, err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.ep != nil || l.accepts.closed.Load() {
+		return "", nil
+	}
+	proto := protocolOf(l.config.Addr.Addr())
+	ep, terr := l.host.stack.NewEndpoint(tcp.ProtocolNumber, proto, &l.queue)
+	if terr != nil {
+		return "socket", errno(terr)
+	}
+	ep.SocketOptions().SetReuseAddress(true)
+	ep.SocketOptions().SetV6Only(true)
+	if terr := ep.Bind(l.host.fullAddress(l.config.Addr, 0)); terr != nil {
+		ep.Close()
+		return "bind", errno(terr)
+	}
+	if l.config.MSS != 0 {
+		if terr := ep.SetSockOptInt(tcpip.MaxSegOption, l.config.MSS); terr != nil {
+			ep.Close()
+			return "setsockopt", errno(terr)
+		}
+	}
+	length := l.narrowQueueLen()
+	if l.wide {
+		length = l.wideQueueLen()
+	}
+	if terr := ep.Listen(length); terr != nil {
+		ep.Close()
+		return "listen", errno(terr)
 	}
 	// When half open connections fill the backlog, gVisor uses SYN cookies. Data on a
 	// connection that was made from a cookie stays charged to the listener's buffer, which is
@@ -104,15 +121,35 @@ func (h *Host) Listen(ctx context.Context, c network.ListenConfig) (network.List
 	// any such connection whose last handshake segment was lost. Accepted connections do not
 	// inherit the size of the buffer.
 	ep.SocketOptions().SetReceiveBufferSize(math.MaxInt32, false)
-	local, terr := ep.GetLocalAddress()
-	if terr != nil {
-		l.Close()
-		return fail("getsockname", errno(terr))
+	if a := l.config.Addr; a.Port() == 0 || a.Addr().Zone() != "" { // then it was not asleep
+		local, terr := ep.GetLocalAddress()
+		if terr != nil {
+			ep.Close()
+			return "getsockname", errno(terr)
+		}
+		l.addr = net.TCPAddrFromAddrPort(netip.AddrPortFrom(fromAddress(local.Addr, proto), local.Port))
 	}
-	l.addr = net.TCPAddrFromAddrPort(netip.AddrPortFrom(fromAddress(local.Addr, proto), local.Port))
-	h.publishSocket(l.sock, "tcp", l.addr, nil)
-	return l, nil
+	if !l.host.sockets.wake(l, ep) {
+		ep.Close()
+		return "socket", net.ErrClosed
+	}
+	l.ep = ep
+	return "", nil
 }
+
+// endpoint returns the listener's endpoint, or nil if it is asleep.
+func (l *listener) endpoint() tcpip.Endpoint {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.ep
+}
+
+// setQueueLen sets the number of connections that may wait, and reports whether the stack accepts
+// that. It is called with mu held.
+func (l *listener) setQueueLen(n int) bool { return l.ep == nil || l.ep.Listen(n) == nil }
+
+// wideQueueLen is narrowQueueLen while a caller is in Accept.
+func (l *listener) wideQueueLen() int { return max(wideQueueLen, l.narrowQueueLen()) }
 
 // narrowQueueLen returns the number of connections that may wait while no caller is in
 // Accept. BSD allows one and a half times the backlog, plus one (sonewconn).
@@ -127,7 +164,7 @@ func (l *listener) SetBacklog(n int) {
 	defer l.mu.Unlock()
 	l.sock.backlog.Store(int64(n))
 	if !l.wide && !l.accepts.closed.Load() {
-		l.wide = l.ep.Listen(l.narrowQueueLen()) != nil // see narrowQueueLater
+		l.wide = !l.setQueueLen(l.narrowQueueLen()) // see narrowQueueLater
 	}
 }
 
@@ -141,7 +178,7 @@ func (l *listener) widenQueue() {
 	l.acceptCalls++
 	l.stopTimer()
 	if !l.wide {
-		l.wide = l.ep.Listen(max(wideQueueLen, l.narrowQueueLen())) == nil
+		l.wide = l.setQueueLen(l.wideQueueLen())
 	}
 }
 
@@ -162,7 +199,7 @@ func (l *listener) narrowQueueLater() {
 		}
 		// This fails while more connections are waiting. Then the queue stays wide until
 		// the next call of Accept has returned.
-		l.wide = l.ep.Listen(l.narrowQueueLen()) != nil
+		l.wide = !l.setQueueLen(l.narrowQueueLen())
 	})
 }
 
@@ -200,12 +237,16 @@ func (l *listener) acceptNow() (network.Conn, error) {
 	if err := l.accepts.err(); err != nil {
 		return nil, l.opError("accept", err)
 	}
-	ep, q, err := l.ep.Accept(nil)
+	listening := l.endpoint()
+	if listening == nil {
+		return nil, errNoneWaits
+	}
+	ep, q, err := listening.Accept(nil)
 	switch {
 	case err == nil:
 		s := &socket{owner: l.sock.owner, user: l.sock.user, mapped: l.sock.mapped}
 		c := l.host.newConn(ep, q, s)
-		c.finishHandshake(l.receiveBuffer)
+		c.finishHandshake(cmp.Or(l.config.ReceiveBuffer, l.host.options.MaxReceiveBuffer))
 		if !l.host.sockets.add(s) {
 			c.Close()
 			return nil, l.opError("accept", net.ErrClosed)
@@ -230,11 +271,17 @@ func (l *listener) Close() error {
 	l.stopServing()
 	l.mu.Lock()
 	l.stopTimer()
+	ep := l.ep
 	l.mu.Unlock()
+	if ep == nil { // it is asleep, and stays so because it is closed
+		l.host.sockets.forget(l)
+		l.host.publishSocketClosed(l.sock)
+		return nil
+	}
 	// While gVisor closes a listener, it drops the last segment of a handshake if it processes it
 	// between two steps of that: the client would then have a connection that no machine knows, and
 	// wait forever.
-	l.host.pauseSegments(l.ep.Close)
+	l.host.pauseSegments(ep.Close)
 	l.host.sockets.release(l.sock)
 	l.host.publishSocketClosed(l.sock)
 	return nil

@@ -64,6 +64,7 @@ func (h *Host) probe(
 	send func(*probe) tcpip.Error,
 ) (network.Reply, error) {
 	h.wakeFor(r.Src, r.Dst)
+	h.openFor(netip.AddrPort{}, netip.AddrPortFrom(r.Dst, r.Port))
 	nic, err := h.nicID(r.Interface)
 	if err != nil {
 		return network.Reply{}, err

@@ -29,8 +29,9 @@ type registry struct {
 	// the stack may not have finished with.
 	byEndpoint  map[tcpip.Endpoint]*socket
 	byID        map[stack.TransportEndpointID]*socket
-	closedCount int // number of closed sockets in byEndpoint
-	sweepAt     int // value of closedCount at which to look for sockets that are done
+	asleep      map[netip.AddrPort]*listener // listeners without endpoint, see putToSleep
+	closedCount int                          // number of closed sockets in byEndpoint
+	sweepAt     int                          // value of closedCount at which to look for sockets that are done
 
 	timers        clock.Group
 	stopSweep     func() bool   // stops the timer of the next sweep; nil if none is set
@@ -109,6 +110,11 @@ func (s *socket) sendQ() int {
 func (r *registry) add(s *socket) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	return r.addLocked(s)
+}
+
+// addLocked is add for callers that hold mu.
+func (r *registry) addLocked(s *socket) bool {
 	if r.closed {
 		return false
 	}
@@ -116,8 +122,10 @@ func (r *registry) add(s *socket) bool {
 		r.byEndpoint = make(map[tcpip.Endpoint]*socket)
 		r.byID = make(map[stack.TransportEndpointID]*socket)
 	}
-	r.lastSeq++
-	s.seq = r.lastSeq
+	if s.seq == 0 {
+		r.lastSeq++
+		s.seq = r.lastSeq
+	}
 	r.byEndpoint[s.ep] = s
 	return true
 }
@@ -242,6 +250,9 @@ func (r *registry) openSockets() []*socket {
 			all = append(all, s)
 		}
 	}
+	for _, l := range r.asleep {
+		all = append(all, l.sock)
+	}
 	return all
 }
 
@@ -276,10 +287,16 @@ func (h *Host) endpoints() []tcpip.Endpoint {
 // Sockets implements network.Inspector. Rows are in the order in which sockets were opened.
 // Connections that have not been accepted yet come last.
 func (h *Host) Sockets() ([]network.Socket, error) {
+	asleep := h.sockets.asleepRows()
 	endpoints := h.endpoints()
-	rows := make([]network.Socket, 0, len(endpoints))
+	rows := make([]network.Socket, 0, len(asleep)+len(endpoints))
+	rows = append(rows, asleep...)
 	for _, ep := range endpoints {
-		if row, ok := h.row(ep); ok {
+		row, ok := h.row(ep)
+		woken := row.State == "LISTEN" && slices.ContainsFunc(asleep, func(a network.Socket) bool {
+			return a.Proto == row.Proto && a.Local == row.Local
+		})
+		if ok && !woken {
 			rows = append(rows, row)
 		}
 	}
@@ -358,6 +375,11 @@ func (r *registry) describe(ep tcpip.Endpoint, row *network.Socket) {
 		}
 		return
 	}
+	s.describe(row)
+}
+
+// describe fills in the fields that s knows. It is called with registry.mu held.
+func (s *socket) describe(row *network.Socket) {
 	row.Seq, row.SendQ, row.MaxQLen = s.seq, s.sendQ(), int(s.backlog.Load())
 	if !s.released {
 		row.Owner, row.User, row.Mapped = s.owner, s.user, s.mapped
