@@ -14,6 +14,7 @@ import (
 	"github.com/esasim/esasim/appliance/clock"
 	"github.com/esasim/esasim/appliance/events"
 	"github.com/esasim/esasim/appliance/network/netsim"
+	"github.com/esasim/esasim/appliance/network/netsim/uplink"
 	"github.com/esasim/esasim/appliance/packets"
 	"github.com/esasim/esasim/appliance/traffic"
 	"github.com/esasim/esasim/shell"
@@ -23,6 +24,7 @@ import (
 type Box struct {
 	o         Options
 	faults    *netsim.Faults
+	uplinks   *netsim.Uplinks
 	traffic   *traffic.Generator
 	stream    *events.Stream
 	cables    *packets.Cables
@@ -70,7 +72,11 @@ func New(o Options) (*Box, error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	b := &Box{o: o, faults: netsim.NewFaults(o.Topology, nil), done: make(chan struct{})}
+	uplinks, err := netsim.NewUplinks(o.Topology, o.Logger)
+	if err != nil {
+		return nil, err
+	}
+	b := &Box{o: o, uplinks: uplinks, faults: netsim.NewFaults(o.Topology, nil), done: make(chan struct{})}
 	b.traffic = traffic.New(b.o.Topology, site{b}, b.o.Logger)
 	b.stream = events.NewStream(b.o.Clock)
 	b.stream.Keep(o.KeepEvents)
@@ -131,6 +137,7 @@ func (b *Box) stop(ctx context.Context) error {
 // setStopped closes Done, once. It is called with power held.
 func (b *Box) setStopped() {
 	b.stopped = true
+	b.uplinks.Close()
 	b.closeDone.Do(func() {
 		b.cables.Close()
 		close(b.done)
@@ -165,6 +172,9 @@ func (b *Box) Appliance() *appliance.Appliance { return b.current().appliance }
 // World returns the current world; a reboot makes another. It must not be called before
 // Start.
 func (b *Box) World() *netsim.World { return b.current().world }
+
+// Uplinks returns the cables to real networks. A reboot does not disconnect them.
+func (b *Box) Uplinks() []uplink.State { return b.uplinks.States() }
 
 // Faults returns the faults of the network. A reboot does not change them.
 func (b *Box) Faults() *netsim.Faults { return b.faults }
@@ -281,7 +291,7 @@ func (b *Box) bootBehind(
 			return nil, err
 		}
 	}
-	s, err := newInstance(b.o, bootConfig{b.faults, b.stream, doors, held, reset, b.switchPower})
+	s, err := newInstance(b.o, bootConfig{b.faults, b.uplinks, b.stream, doors, held, reset, b.switchPower})
 	if err != nil {
 		return nil, err
 	}

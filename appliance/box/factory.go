@@ -24,10 +24,11 @@ import (
 	"github.com/esasim/esasim/appliance/tlsconfig"
 )
 
-// LoadTopology reads a topology and checks it, the appliance's factory configuration
-// included. name is the file's and appears in messages. Errors are of type *topology.Error.
-func LoadTopology(name string, data []byte) (*topology.Topology, error) {
-	t, err := netsim.Load(name, data)
+// LoadTopology reads a topology, adds uplinks to it, and checks it, the appliance's factory
+// configuration included. name is the file's and appears in messages. Errors are of type
+// *topology.Error.
+func LoadTopology(name string, data []byte, uplinks ...topology.Uplink) (*topology.Topology, error) {
+	t, err := netsim.Load(name, data, uplinks...)
 	if err != nil {
 		return nil, err
 	}

@@ -29,12 +29,13 @@ type instance struct {
 
 // A bootConfig is what differs from one boot of a box to the next.
 type bootConfig struct {
-	faults *netsim.Faults
-	events *events.Stream
-	doors  map[string]netip.AddrPort
-	held   *netsim.HeldDoors
-	reset  bool // discards the committed configuration
-	power  func(appliance.PowerAction, time.Duration)
+	faults  *netsim.Faults
+	uplinks *netsim.Uplinks
+	events  *events.Stream
+	doors   map[string]netip.AddrPort
+	held    *netsim.HeldDoors
+	reset   bool // discards the committed configuration
+	power   func(appliance.PowerAction, time.Duration)
 }
 
 // newInstance builds the world and the appliance. Nothing runs yet.
@@ -45,7 +46,7 @@ func newInstance(o Options, c bootConfig) (*instance, error) {
 	var err error
 	i.world, err = netsim.New(t, netsim.Options{
 		Clock: o.Clock, Entropy: o.Entropy, Logger: o.Logger, DoorAddrs: c.doors, Faults: c.faults,
-		Events: c.events, HeldDoors: c.held,
+		Uplinks: c.uplinks, Events: c.events, HeldDoors: c.held,
 		Checked: checked, AuthorityFile: filepath.Join(o.Dir, authorityFile),
 	})
 	if err != nil {

@@ -17,7 +17,7 @@ const layers = `
 	appliance/check appliance/dissect appliance/config appliance/files appliance/product appliance/network appliance/events appliance/mta/queue
 	appliance/tlsconfig
 	appliance/mta/mailevents appliance/users appliance/netconfig appliance/resolver appliance/ntp appliance/logs/syslog appliance/logs/upload appliance/network/networktest appliance/network/netsim/ether
-	appliance/metrics appliance/daemon appliance/network/netsim/vnet appliance/network/netsim/wan appliance/capture appliance/logs
+	appliance/metrics appliance/daemon appliance/network/netsim/vnet appliance/network/netsim/wan appliance/network/netsim/uplink appliance/capture appliance/logs
 	appliance/mta/maillog appliance/mta/listener appliance/mta/pipeline appliance/network/netsim/peers appliance/network/netsim/door appliance/mail
 	appliance/mta/delivery appliance/network/netsim appliance/alert
 	appliance/mta appliance/traffic appliance/packets
@@ -53,7 +53,7 @@ var modules = map[string][]string{
 	"goftp.io/server/v2":                 {"transfer"},
 	"golang.org/x/crypto":                {"shell", "shell/shelltest", "appliance/users", "appliance/appliancetest", "appliance/network/netsim/peers", "appliance/logs/upload"},
 	"golang.org/x/net":                   {"appliance/pcapfilter"},
-	"golang.org/x/sys":                   {"appliance/network/netsim/ether", "appliance/network/netsim/door", "cmd/esasim"},
+	"golang.org/x/sys":                   {"appliance/network/netsim/ether", "appliance/network/netsim/uplink", "appliance/network/netsim/door", "cmd/esasim"},
 	"golang.org/x/term":                  {"shell"},
 	"software.sslmate.com/src/go-pkcs12": {"appliance/tlsconfig"},
 	"gvisor.dev/gvisor":                  {"appliance/network/netsim/ether", "appliance/network/netsim/vnet"},

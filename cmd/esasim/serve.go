@@ -45,6 +45,7 @@ type serve struct {
 	HTTPS      address    `name:"https" placeholder:"ADDR" help:"Address of the HTTPS door (default: the topology's)."`
 	SMTP       address    `name:"smtp" placeholder:"ADDR" help:"Address of the SMTP door (default: the topology's)."`
 	Ports      string     `enum:"topology,auto" predictor:"ports" default:"topology" placeholder:"auto" help:"Let every door whose address no other flag sets take a free port: auto. The default is the topology's ports."`
+	Uplink     []cable    `sep:"none" placeholder:"IF=TARGET" help:"Connect the wire of an interface to a real network, as in \"Data 1=packet:eth1\": tap:NAME, packet:INTERFACE, vxlan:HOST:PORT/VNI or unix:PATH. May be given for each interface."`
 	FTPPassive *portRange `name:"ftp-passive" placeholder:"LO-HI" help:"Ports for passive FTP data connections (default: any free ports)."`
 	FTPPublic  ipv4       `name:"ftp-public" placeholder:"ADDR" help:"IPv4 address that passive FTP replies name (default: the one that the client has connected to)."`
 	Ctl        address    `placeholder:"ADDR" help:"Answer esasim ctl at this address of the loopback interface, too, besides the socket in the data directory."`
@@ -60,7 +61,7 @@ type serve struct {
 // Run runs an appliance until the program receives a signal or an administrator shuts the
 // appliance down.
 func (s *serve) Run(t stdio) (err error) {
-	topo, err := loadTopology(s.Topology)
+	topo, err := s.loadTopology()
 	if err != nil {
 		return err
 	}
@@ -187,7 +188,9 @@ func (s *serve) doorAddrs(topo *topology.Topology) map[string]netip.AddrPort {
 	addrs := map[string]netip.AddrPort{}
 	if s.Ports == "auto" {
 		for _, d := range topo.Doors.In {
-			addrs[d.Name] = netip.AddrPortFrom(d.Listen.Addr(), 0)
+			if _, off := topo.DoorIsOff(&d); !off {
+				addrs[d.Name] = netip.AddrPortFrom(d.Listen.Addr(), 0)
+			}
 		}
 	}
 	for name, addr := range s.doorFlags() {
@@ -367,6 +370,7 @@ func (s *serve) announce(w io.Writer, b *box.Box, data *dataDir, ctl *controlSer
 	for _, name := range slices.Sorted(maps.Keys(r.Addresses)) {
 		fmt.Fprintf(w, "  %-5s %-22s %s\n", name, r.Addresses[name], exampleCommand(name, r.Addresses[name]))
 	}
+	announceUplinks(w, b)
 	fmt.Fprintf(w, "  %-5s %s\n", "data", r.Data)
 	ctl.announce(w, "fault list")
 	stops := "Ctrl-C"

@@ -67,18 +67,20 @@ func loadTopology(nameOrFile string) (*topology.Topology, error) {
 }
 
 // topologyBeside returns a function like loadTopology that finds the path of a file by the given
-// function.
-func topologyBeside(path func(name string) string) func(string) (*topology.Topology, error) {
+// function, and adds uplinks.
+func topologyBeside(
+	path func(name string) string, uplinks ...topology.Uplink,
+) func(string) (*topology.Topology, error) {
 	return func(nameOrFile string) (*topology.Topology, error) {
 		if file, data, ok := fixtures.Topology(nameOrFile); ok {
-			return box.LoadTopology(file, data)
+			return box.LoadTopology(file, data, uplinks...)
 		}
-		return readTopology(nameOrFile, path(nameOrFile))
+		return readTopology(nameOrFile, path(nameOrFile), uplinks...)
 	}
 }
 
 // readTopology reads a topology from a file. name is how the user has called it.
-func readTopology(nameOrFile, path string) (*topology.Topology, error) {
+func readTopology(nameOrFile, path string, uplinks ...topology.Uplink) (*topology.Topology, error) {
 	data, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("there is no topology %q: expected a file, or one of %s",
@@ -87,5 +89,5 @@ func readTopology(nameOrFile, path string) (*topology.Topology, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read topology: %w", err)
 	}
-	return box.LoadTopology(nameOrFile, data)
+	return box.LoadTopology(nameOrFile, data, uplinks...)
 }

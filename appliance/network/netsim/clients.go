@@ -49,7 +49,7 @@ func newClients(s *stacks, servicePort func(string) uint16, running func() bool)
 	c := &clients{stacks: s, servicePort: servicePort, running: running}
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	for i := range s.topology.Clients {
-		if x := &s.topology.Clients[i]; x.After != "" {
+		if x := &s.topology.Clients[i]; x.After != "" && s.topology.OpensClient(x) {
 			c.waiting = append(c.waiting, x)
 		}
 	}
@@ -76,7 +76,7 @@ func (c *clients) start(ctx context.Context) error {
 	errs := make([]error, len(list))
 	var background []dial
 	for i := range list {
-		if list[i].After != "" {
+		if list[i].After != "" || !c.stacks.topology.OpensClient(&list[i]) {
 			continue
 		}
 		d, err := c.newDial(&list[i])

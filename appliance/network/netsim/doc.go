@@ -23,7 +23,11 @@
 //
 // A door connects the world with the real network. A front door is a real listener whose
 // clients become simulated hosts that connect to the appliance; a back door leads packets
-// for a mapped simulated address to a real one. Nothing else leaves the process.
+// for a mapped simulated address to a real one.
+//
+// An uplink is a cable from a wire to a real network (package uplink). Unless it is exposed, the
+// appliance is the only machine of that wire: its routers and hosts are not simulated, except for
+// the sources of doors. Nothing leaves the process except through back doors and uplinks.
 //
 // A path is the list of routers between the appliance's gateways and a network.
 //
@@ -96,6 +100,7 @@
 // connections, and the same MAC addresses, which follow from the topology.
 // Options.DoorAddrs with the DoorAddrs of the old world keeps the real addresses, and
 // Options.Faults keeps the faults: a reboot of the appliance does not repair the network.
+// Options.Uplinks keeps the cables to real networks: the outside does not see the reboot.
 //
 // # Locks
 //

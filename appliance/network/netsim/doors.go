@@ -63,6 +63,9 @@ func newDoors(s *stacks, accepted func(port uint16), settle func()) *doors {
 		clientAddrs: make(map[netip.Addr]netip.Addr),
 	}
 	for _, c := range s.topology.Doors.In {
+		if _, off := s.topology.DoorIsOff(&c); off {
+			continue
+		}
 		f := &front{door: c}
 		listen := c.Listen
 		if a, ok := s.options.DoorAddrs[c.Name]; ok {
@@ -271,23 +274,34 @@ func (l *listener) Close() error {
 func (d *doors) enter(f *front, client netip.Addr) (from netip.Addr, to netip.AddrPort, err error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	from, err = d.clientAddr(client)
+	sources, err := d.sources(f, client)
 	if err != nil {
 		return netip.Addr{}, netip.AddrPort{}, err
 	}
 	for _, a := range d.targets(f) {
-		if a.Addr().Is4() != from.Is4() {
-			continue
-		}
-		if !to.IsValid() || !d.listens(to) {
-			to = a // if no address listens, one that refuses
+		i := slices.IndexFunc(sources, func(s netip.Addr) bool { return s.Is4() == a.Addr().Is4() })
+		if i >= 0 && (!to.IsValid() || !d.listens(to)) {
+			from, to = sources[i], a // if no address listens, one that refuses
 		}
 	}
 	if to.IsValid() {
 		return from, to, nil
 	}
+	from = sources[0]
 	err = fmt.Errorf("%s has no address for a client at %v", f.door.Interface, from)
 	return netip.Addr{}, netip.AddrPort{}, err
+}
+
+// sources returns the simulated addresses of a real client of a door: at least one. It is called
+// with mu held.
+func (d *doors) sources(f *front, client netip.Addr) ([]netip.Addr, error) {
+	for _, h := range d.stacks.topology.Hosts {
+		if f.door.Source == h.Name {
+			return h.Addresses, nil
+		}
+	}
+	a, err := d.clientAddr(client)
+	return []netip.Addr{a}, err
 }
 
 // clientAddr returns the simulated address of a real one, which keeps it as long as the world

@@ -5,10 +5,10 @@ import (
 	"github.com/esasim/esasim/appliance/network/netsim/topology"
 )
 
-// Load reads a topology whose hosts run the servers of package peers. name is the file's
-// and appears in messages. Errors are of type *topology.Error.
-func Load(name string, data []byte) (*topology.Topology, error) {
-	return topology.Load(name, data, serverTypes())
+// Load reads a topology whose hosts run the servers of package peers, and adds uplinks to it. name
+// is the file's and appears in messages. Errors are of type *topology.Error.
+func Load(name string, data []byte, uplinks ...topology.Uplink) (*topology.Topology, error) {
+	return topology.Load(name, data, serverTypes(), uplinks...)
 }
 
 // Check returns an error about the first mistake in a topology, of type *topology.Error, or nil.

@@ -27,6 +27,10 @@ type Options struct {
 	Events *events.Stream
 	// HeldDoors are listeners of front doors that an earlier world has opened; nil: none.
 	HeldDoors *HeldDoors
+	// Uplinks are the outside ends of the topology's uplinks, which an earlier world may have been
+	// attached to. The caller owns them; they must be of the same topology. nil: the world has its
+	// own.
+	Uplinks *Uplinks
 	// Retries is how often the appliance's TCP retransmits a segment before it gives the
 	// connection up; 0 means the 12 of BSD, which take about ten minutes.
 	Retries int

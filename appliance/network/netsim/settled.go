@@ -49,6 +49,9 @@ func (d *doors) Tap(c network.TapConfig) (network.Tap, error) {
 func (d *doors) SetAddrs(ifname string, addrs []netip.Prefix) error {
 	d.settle()
 	err := d.Host.SetAddrs(ifname, addrs)
+	if u := d.stacks.options.Uplinks.find(ifname); u != nil {
+		u.AddrsChanged()
+	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.update()

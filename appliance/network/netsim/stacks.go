@@ -70,11 +70,13 @@ func newStacks(t *topology.Topology, o Options) (*stacks, error) {
 		s.close()
 		return nil, err
 	}
+	o.Uplinks.attach(s)
 	return s, nil
 }
 
 // close closes the stacks and stops the fabric.
 func (s *stacks) close() {
+	s.options.Uplinks.detach()
 	for _, h := range []*vnet.Host{s.exit, s.hosts, s.appliance} {
 		if h != nil {
 			h.Close()
@@ -108,7 +110,7 @@ func (s *stacks) buildWAN(site, exit *ether.Segment) {
 		o.ApplianceMACs = append(o.ApplianceMACs, ether.MAC(n.MAC))
 	}
 	for _, seg := range t.Segments() {
-		if len(seg.Routers) > 0 {
+		if len(seg.Routers) > 0 && !t.IsReal(seg.Interface.Name) {
 			o.Gateways = append(o.Gateways, wan.Gateway{
 				Name: gatewayName(&seg), Segment: s.segment(&seg), MAC: ether.MAC(seg.RouterMAC),
 				MTU: seg.Interface.MTU, Addrs: seg.Routers,
@@ -248,7 +250,7 @@ func (s *stacks) buildHosts(site *ether.Segment) error {
 	}
 	routes := siteRoutes(internalMAC(1))
 	for i, h := range t.Hosts {
-		if h.Wire == "" {
+		if h.Wire == "" || !t.Simulates(&h) {
 			continue
 		}
 		seg := t.Segment(h.Wire, h.VLAN)
@@ -264,6 +266,9 @@ func (s *stacks) buildHosts(site *ether.Segment) error {
 		}
 		if err := s.hosts.AddInterface(c); err != nil {
 			return err
+		}
+		if t.IsReal(h.Wire) {
+			continue // there is no router
 		}
 		for _, gw := range seg.Routers {
 			dst := anyIPv4
@@ -337,8 +342,11 @@ func (s *stacks) applyFaults(active []*fault) {
 		apply(n.Name, s.appliance.Port(n.Name), false)
 	}
 	for _, h := range s.topology.Hosts {
-		if h.Wire != "" {
+		if h.Wire != "" && s.topology.Simulates(&h) {
 			apply(h.Name, s.hosts.Port(h.Name), true)
 		}
+	}
+	for _, p := range s.uplinkPorts() {
+		apply("", p, true) // faults name the interface's own cable
 	}
 }

@@ -27,6 +27,7 @@ type World struct {
 
 	faults       *Faults
 	ownFaults    bool
+	ownUplinks   bool
 	detachFaults func()
 
 	mu    sync.Mutex // a leaf
@@ -52,8 +53,12 @@ func New(t *topology.Topology, o Options) (*World, error) {
 		}
 	}
 	for name := range o.DoorAddrs {
-		if !slices.ContainsFunc(t.Doors.In, func(d topology.Door) bool { return d.Name == name }) {
+		i := slices.IndexFunc(t.Doors.In, func(d topology.Door) bool { return d.Name == name })
+		if i < 0 {
 			return nil, fmt.Errorf("%s has no door %q", t.File, name)
+		}
+		if reason, off := t.DoorIsOff(&t.Doors.In[i]); off {
+			return nil, fmt.Errorf("%s: the door %s is off: %s", t.File, name, reason)
 		}
 	}
 	if o.Clock == nil {
@@ -69,7 +74,17 @@ func New(t *topology.Topology, o Options) (*World, error) {
 	if w.faults == nil {
 		w.faults, w.ownFaults = NewFaults(t, nil), true
 	}
+	if o.Uplinks == nil {
+		var err error
+		if o.Uplinks, err = NewUplinks(t, o.Logger); err != nil {
+			return nil, fmt.Errorf("%s: %w", t.File, err)
+		}
+		w.ownUplinks = true
+	}
 	if err := w.build(o); err != nil {
+		if w.ownUplinks {
+			o.Uplinks.Close()
+		}
 		return nil, fmt.Errorf("%s: %w", t.File, err)
 	}
 	return w, nil
@@ -169,13 +184,16 @@ func (w *World) StartServer(ctx context.Context, name string) error {
 	return w.servers.startServer(ctx, name)
 }
 
-// Start starts the servers and takes the doors' real addresses. If it fails, it leaves
+// Start starts the servers, connects the uplinks and takes the doors' real addresses. If it fails, it leaves
 // nothing behind, and the world is stopped.
 func (w *World) Start(ctx context.Context) error {
 	if !w.advance(phaseBuilt, phaseRunning) {
 		return errors.New("a world is started once")
 	}
 	err := w.servers.start(ctx)
+	if err == nil {
+		err = w.Uplinks().Start(ctx)
+	}
 	if err == nil {
 		err = w.doors.claim(ctx)
 	}
@@ -212,6 +230,9 @@ func (w *World) Stop(ctx context.Context) error {
 	w.doors.close(ctx)
 	w.clients.stop()
 	w.servers.stop()
+	if w.ownUplinks {
+		w.Uplinks().Close()
+	}
 	w.stacks.close()
 	return context.Cause(ctx)
 }

@@ -1,5 +1,5 @@
-// Package door connects real sockets with simulated ones. It is the only place of the
-// simulated network where package net listens and dials.
+// Package door connects real sockets with simulated ones. Apart from package uplink, which moves
+// frames, it is the only place of the simulated network where package net listens and dials.
 //
 // # Terms
 //

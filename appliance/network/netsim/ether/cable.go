@@ -103,6 +103,10 @@ func (c *cable) update(f func(q *quality)) {
 // propagate takes a frame along the cables of from and p, and lets it ingress at p when
 // it arrives there. It owns v.
 func (p *Port) propagate(from *Port, v *buffer.View) {
+	if v.Size() < minFrameLen+vlanTagLen && isARP(v.AsSlice()) &&
+		from.uplink == nil && p.uplink == nil {
+		pad(v)
+	}
 	a, b := from.cable.quality.Load(), p.cable.quality.Load()
 	if a == nil && b == nil {
 		p.ingress(v)

@@ -31,6 +31,8 @@
 //   - Frame: an Ethernet frame without its checksum.
 //   - Train: a burst of TCP segments that moves through the fabric as one event. Taps
 //     and counters see its separate frames.
+//   - Uplink: a port whose other end is outside of the fabric. It receives the frames to groups and
+//     to addresses that no other port of its segment has.
 //   - Trunk and access port: a port of a segment that carries the frames of all VLANs
 //     with their tags, and a port in one VLAN, whose owner sees no tags.
 //
@@ -54,10 +56,11 @@
 //     destination address and VLAN.
 //  6. Propagate (Port.propagate, quality.impair): the frame travels along the cables of
 //     sender and receiver. Impairments, the receiver's medium and frame filters drop or
-//     delay it. A delayed frame waits in the delay line and continues with the next stage.
+//     delay it. A delayed frame waits in the delay line and continues with the next stage. A
+//     message of ARP is padded to the least length, unless one of the ports is an uplink.
 //  7. Ingress (Port.ingress): the receiving port drops the frame if the port is down, the functions
-//     given to AllowOnly do not allow the frame, or the frame is too long. Otherwise it is padded
-//     to the least length if it is a message of ARP, counted, and shown to the port's taps. If the
+//     given to AllowOnly do not allow the frame, or the frame is too long. Otherwise it is counted
+//     and shown to the port's taps. If the
 //     frame has the tag of a VLAN in which its owner has a port, it continues at that port, without
 //     the tag.
 //  8. Deliver (merger.deliver, link.deliver, Port.deliver): the frame reaches the owner,

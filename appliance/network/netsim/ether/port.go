@@ -35,10 +35,11 @@ type Port struct {
 	parent  *Port // the port of the trunk, if Port.NewVLANPort made this one
 
 	receive     func(frame []byte)  // of a node; nil: the owner is a stack, attached to link
+	uplink      *uplink             // nil: the port is no uplink
 	handleTrain func(t *Train) bool // of a node; nil: the node takes no trains
 	link        link
 	mtu         atomic.Int32  // 0: the parent's
-	downReasons atomic.Uint32 // a set of switchedOff and unplugged; 0: the port is up
+	downReasons atomic.Uint32 // a set of switchedOff, unplugged and noCarrier; 0: the port is up
 	queued      atomic.Int32  // frames in the transmit ring, which wait for the pump
 
 	counters counters
@@ -97,6 +98,7 @@ func (p *Port) SetMTU(mtu int) { p.mtu.Store(int32(mtu)) }
 const (
 	switchedOff = 1 << iota
 	unplugged
+	noCarrier
 )
 
 // Up reports whether the port is switched on and its cable plugged in.
@@ -112,13 +114,17 @@ func (p *Port) SetUp(up bool) { p.setDown(switchedOff, !up) }
 // the two states are independent.
 func (p *Port) SetPlugged(in bool) { p.setDown(unplugged, !in) }
 
-// Plugged reports whether the cable is plugged in. For a port in a VLAN it is the parent's
-// cable.
+// SetCarrier says whether the other end of the cable is up. Without it, the cable has the effect
+// of an unplugged one. The two states are independent. At first there is a carrier.
+func (p *Port) SetCarrier(on bool) { p.setDown(noCarrier, !on) }
+
+// Plugged reports whether the cable is plugged in and has a carrier. For a port in a VLAN it is
+// the parent's cable.
 func (p *Port) Plugged() bool {
 	if p.parent != nil {
 		p = p.parent
 	}
-	return p.downReasons.Load()&unplugged == 0
+	return p.downReasons.Load()&(unplugged|noCarrier) == 0
 }
 
 func (p *Port) setDown(reason uint32, down bool) {
@@ -247,9 +253,6 @@ func (p *Port) ingress(v *buffer.View) {
 		p.counters.rxErrors.Add(1)
 		v.Release()
 		return
-	}
-	if len(frame) < minFrameLen+vlanTagLen && isARP(frame) {
-		frame = pad(v)
 	}
 	p.counters.rxPackets.Add(1)
 	p.counters.rxBytes.Add(uint64(len(frame)))

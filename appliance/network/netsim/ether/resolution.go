@@ -91,14 +91,14 @@ func isARP(frame []byte) bool {
 }
 
 // pad fills a frame up to minFrameLen with zeros, as the sender's card does: a capture at the
-// receiver has them, one at the sender does not. It returns the frame. Only ARP messages are
-// padded: routers would forward the padding of other packets.
-func pad(v *buffer.View) []byte {
+// receiver has them, one at the sender does not. Only ARP messages are padded: routers would
+// forward the padding of other packets. Frames to and from the outside are not padded: a real
+// card does that, and a virtual one leaves them as they are.
+func pad(v *buffer.View) {
 	var zeros [minFrameLen]byte
 	if n := minFrameLen + tagLen(v.AsSlice()) - v.Size(); n > 0 {
 		_, _ = v.Write(zeros[:n]) // does not fail: a view grows
 	}
-	return v.AsSlice()
 }
 
 // accepts reports whether a frame is delivered to the stack. For most frames the check

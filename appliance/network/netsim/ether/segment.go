@@ -31,6 +31,7 @@ type Segment struct {
 	mu     sync.RWMutex
 	byMAC  map[MAC]*Port
 	ports  []*Port         // in the order in which they were attached
+	uplink *Port           // nil: none; also in ports
 	groups map[MAC][]*Port // the ports that have joined a multicast group
 	vlans  map[int]*Segment
 }
@@ -59,7 +60,11 @@ func (s *Segment) attach(p *Port, mtu int) *Port {
 	p.mtu.Store(int32(mtu))
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.byMAC[p.mac] = p
+	if p.uplink != nil {
+		s.uplink = p
+	} else {
+		s.byMAC[p.mac] = p
+	}
 	s.ports = append(s.ports, p)
 	return p
 }
@@ -69,6 +74,9 @@ func (s *Segment) detach(p *Port) {
 	defer s.mu.Unlock()
 	if s.byMAC[p.mac] == p {
 		delete(s.byMAC, p.mac)
+	}
+	if s.uplink == p {
+		s.uplink = nil
 	}
 	// New slices, because the pump may be iterating over the old ones.
 	s.ports = withoutPort(s.ports, p)
@@ -103,33 +111,40 @@ func (s *Segment) forward(p *Port, v *buffer.View) {
 		s.forwardVLAN(p, frame)
 	case dst.IsMulticast():
 		for _, q := range s.groupPorts(dst) {
-			if q != p {
-				q.propagate(p, buffer.NewViewWithData(frame))
-			}
+			forwardTo(q, p, buffer.NewViewWithData(frame))
 		}
 	default:
-		if q := s.findPort(dst); q != nil && q != p {
-			q.propagate(p, v)
+		if q := s.findPort(dst); q != nil {
+			forwardTo(q, p, v)
 			return
 		}
 	}
 	v.Release()
 }
 
+// findPort returns the port to which frames to mac are forwarded. What the segment does not know
+// may be outside. nil: none.
 func (s *Segment) findPort(mac MAC) *Port {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	return s.byMAC[mac]
+	if p := s.byMAC[mac]; p != nil {
+		return p
+	}
+	return s.uplink
 }
 
 // groupPorts returns the ports to which frames to a multicast address are forwarded.
 func (s *Segment) groupPorts(group MAC) []*Port {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	if joined := s.groups[group]; len(joined) > 0 {
-		return joined
+	joined := s.groups[group]
+	switch {
+	case len(joined) == 0:
+		return s.ports
+	case s.uplink != nil:
+		return append(slices.Clone(joined), s.uplink)
 	}
-	return s.ports
+	return joined
 }
 
 // destinations returns the ports to which frames to an address are forwarded.

@@ -115,7 +115,7 @@ func (p *Port) dequeueTrain(t *Train) {
 	p.showTrainToTaps(network.Out, t)
 	q := p.segment.findPort(dst)
 	switch {
-	case q == nil || q == p:
+	case q == nil || q == p || !q.uplink.isFor(p):
 	case p.cable.quality.Load() != nil || q.cable.quality.Load() != nil:
 		t.eachFrame(func(v *buffer.View) { q.propagate(p, v) })
 	default:

@@ -106,9 +106,10 @@ func (s *Segment) forwardVLAN(p *Port, frame []byte) {
 	}
 }
 
-// forwardTo sends a frame on to q unless q is the port that transmitted it. It owns v.
+// forwardTo sends a frame on to q unless q is the port that transmitted it, or an uplink is at one
+// end that is not for the port at the other. It owns v.
 func forwardTo(q, from *Port, v *buffer.View) {
-	if q == from {
+	if q == from || !q.uplink.isFor(from) || !from.uplink.isFor(q) {
 		v.Release()
 		return
 	}

@@ -9,7 +9,7 @@ func (t *Topology) check(servers ServerTypes, errorf errorFunc) error {
 		addrOwners: make(map[netip.Addr]string), macOwners: make(map[MAC]string),
 	}
 	for _, check := range []func() error{
-		c.appliance, c.logs, c.interfaces, c.vlans, c.hosts, c.services, c.dns,
+		c.appliance, c.logs, c.interfaces, c.vlans, c.uplinks, c.hosts, c.services, c.dns,
 		c.paths, c.rules, c.doors, c.backDoors, c.clients, c.traffic,
 	} {
 		if err := check(); err != nil {

@@ -33,13 +33,22 @@ func (c *checker) doors() error {
 		case d.PublicAddress.IsValid() && !d.PublicAddress.Is4():
 			return c.errorf(at(".public_address"),
 				"%v is IPv6, which passive replies cannot name, expected IPv4", d.PublicAddress)
-		case len(c.Doors.SeenAs) == 0:
+		case d.Source != "" && !c.isNeighbor(d.Source, d.Interface):
+			return c.errorf(at(".source"),
+				"no host %q is on the wire of %s, expected the name of one in no VLAN", d.Source, d.Interface)
+		case len(c.Doors.SeenAs) == 0 && d.Source == "":
 			return c.errorf("doors",
 				"clients of the doors have no simulated address, expected seen_as")
 		}
 		names[d.Name], listens[d.Listen] = true, true
 	}
 	return c.sourceMappings()
+}
+
+// isNeighbor reports whether a host is on the wire of an interface, in no VLAN.
+func (t *Topology) isNeighbor(host, ifname string) bool {
+	h := t.findHost(host)
+	return h != nil && h.Wire == ifname && h.VLAN == 0
 }
 
 func (c *checker) sourceMappings() error {

@@ -196,7 +196,7 @@ func (c *checker) dns() error {
 		}
 	}
 	for i, a := range c.Appliance.DNS {
-		if h := c.hostOf(a); h == nil && !c.LeadsOut(a) {
+		if h := c.hostOf(a); h == nil && !c.LeadsOut(a) && !c.hasRealSegment() {
 			return c.errorf(index("appliance.dns", i, ""),
 				"no host has the address %v, expected one with a dns service", a)
 		}

@@ -15,12 +15,13 @@ const (
 func (t *Topology) setDefaults(servers ServerTypes) {
 	a := &t.Appliance
 	a.DiskQuota = cmp.Or(a.DiskQuota, defaultQuota)
+	t.derivedMACs = make([]bool, len(a.Interfaces))
 	for i := range a.Interfaces {
 		n := &a.Interfaces[i]
 		n.Link = cmp.Or(n.Link, i+1)
 		n.MTU = cmp.Or(n.MTU, defaultMTU)
 		if n.MAC == (MAC{}) {
-			n.MAC = derivedMAC(macInterface, i+1)
+			n.MAC, t.derivedMACs[i] = derivedMAC(macInterface, i+1), true
 		}
 		for _, gw := range []*netip.Prefix{&n.Gateway, &n.Gateway6} {
 			for _, p := range n.Addresses {
@@ -43,6 +44,10 @@ func (t *Topology) setDefaults(servers ServerTypes) {
 			s.Name = cmp.Or(s.Name, h.Name+"/"+s.Type)
 		}
 	}
+	for i := range t.Uplinks {
+		t.Uplinks[i].setDefaults()
+	}
+	t.DeriveMACs()
 	for i := range t.Paths {
 		t.Paths[i].Name = cmp.Or(t.Paths[i].Name, t.Paths[i].To.String())
 	}

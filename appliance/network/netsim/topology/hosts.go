@@ -7,8 +7,11 @@ import (
 )
 
 // SimulatedServices returns the services of a host, none if back doors lead to real machines
-// in its place.
+// in its place, or it is not simulated.
 func (t *Topology) SimulatedServices(h Host) []Service {
+	if !t.Simulates(&h) {
+		return nil
+	}
 	if !slices.ContainsFunc(h.Addresses, func(a netip.Addr) bool { return !t.LeadsOut(a) }) {
 		return nil
 	}

@@ -3,14 +3,18 @@ package topology
 import "fmt"
 
 // Load reads the topology in data, fills in defaults and checks it. Hosts may run the given
-// types of server. name is the file's and appears in messages. Errors are of type *Error.
-func Load(name string, data []byte, servers ServerTypes) (*Topology, error) {
+// types of server. uplinks are added to those of the file, see WithUplink. name is the file's and
+// appears in messages. Errors are of type *Error.
+func Load(name string, data []byte, servers ServerTypes, uplinks ...Uplink) (*Topology, error) {
 	t := &Topology{File: name}
 	d := &decoder{file: name, at: make(positions)}
 	if err := d.document(data, t); err != nil {
 		return nil, err
 	}
 	t.at = d.at
+	for _, u := range uplinks {
+		t = t.WithUplink(u)
+	}
 	t.setDefaults(servers)
 	if err := t.check(servers, t.ErrorAt); err != nil {
 		return nil, err

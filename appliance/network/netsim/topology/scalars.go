@@ -48,6 +48,8 @@ func scalarParser(t reflect.Type) parseFunc {
 		return parseWith(ParseMailRate, expectedRate)
 	case reflect.TypeFor[TimeOfDay]():
 		return parseWith(parseTimeOfDay, "a time of day such as 07:30")
+	case reflect.TypeFor[UplinkTarget]():
+		return parseWith(ParseUplinkTarget, expectedTarget)
 	case reflect.TypeFor[Span]():
 		return parseWith(ParseSpan, expectedSpan)
 	case reflect.TypeFor[BitRate]():

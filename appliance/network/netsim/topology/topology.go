@@ -31,12 +31,15 @@ type Topology struct {
 	// Rules are the faults that the network has from the start. The first that matches a
 	// packet decides.
 	Rules []Rule `yaml:"rules"`
+	// Uplinks are the cables from wires to real networks.
+	Uplinks []Uplink `yaml:"uplinks"`
 	// Traffic is the mail that hosts send to the appliance by themselves.
 	Traffic Traffic `yaml:"traffic"`
 	// Doors connect this world with the real network.
 	Doors Doors `yaml:"doors"`
 
-	at positions // of the values in the file
+	at          positions // of the values in the file
+	derivedMACs []bool    // of each interface, whether its MAC is a default
 }
 
 // ServerTypes are the servers that simulated hosts can run, by the type of the service.
@@ -117,10 +120,12 @@ type Recipient struct {
 // An Interface is an Ethernet interface of the appliance, with the wire that it is plugged
 // into.
 type Interface struct {
-	Name      string         `yaml:"name"`       // "Data 1"
-	Device    string         `yaml:"device"`     // "nic1"
-	Link      int            `yaml:"link"`       // N of link#N; by default its place in the list
-	MAC       MAC            `yaml:"mac"`        // by default derived from its place in the list
+	Name   string `yaml:"name"`   // "Data 1"
+	Device string `yaml:"device"` // "nic1"
+	Link   int    `yaml:"link"`   // N of link#N; by default its place in the list
+	// MAC is by default derived from its place in the list, or from the serial number if the
+	// wire has an uplink.
+	MAC       MAC            `yaml:"mac"`
 	MTU       int            `yaml:"mtu"`        // 1500 by default
 	Addresses []netip.Prefix `yaml:"addresses"`  // with the prefix length of their networks
 	QuietIPv6 bool           `yaml:"quiet_ipv6"` // no service listens on the IPv6 address
@@ -270,6 +275,9 @@ type Door struct {
 	Listen    netip.AddrPort `yaml:"listen"`    // real; port 0 takes a free one
 	Interface string         `yaml:"interface"` // of the appliance, to whose addresses it leads
 	Service   string         `yaml:"service"`   // "ssh", "ftp", "http", "https", "smtp" or a port
+	// Source is a host on the wire of Interface whose address all clients of the door have. By
+	// default SeenAs gives them theirs.
+	Source string `yaml:"source"`
 	// PassivePorts, "50000-50100", are the real ports of passive FTP data connections; any by
 	// default. PublicAddress is the address that passive replies name; by default the one that
 	// the client connected to.

@@ -1,0 +1,323 @@
+package uplink
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"syscall"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/esasim/esasim/appliance/network/netsim/ether"
+)
+
+// A packetSocket opens links over sockets of a network interface (packet(7)).
+type packetSocket struct{ name string }
+
+func newPacket(name string) (opener, error) { return &packetSocket{name}, nil }
+
+func (p *packetSocket) close() {}
+
+func (p *packetSocket) open(ctx context.Context, waiting func(string)) (link, error) {
+	// With protocol 0 nothing is received until the socket is bound.
+	fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+	if errors.Is(err, unix.EPERM) {
+		err = fmt.Errorf("%w: esasim may not use network interfaces: give it CAP_NET_RAW, as with"+
+			" setcap cap_net_raw+ep FILE", err)
+	}
+	if err != nil {
+		return nil, &fatalError{err}
+	}
+	n, err := waitCarrier(ctx, p.name, waiting)
+	if err == nil {
+		err = setUpPacketSocket(fd, n)
+	}
+	if err != nil {
+		unix.Close(fd)
+		return nil, err
+	}
+	l := &packetLink{file: os.NewFile(uintptr(fd), "packet:"+p.name)}
+	if l.conn, err = l.file.SyscallConn(); err != nil {
+		l.file.Close()
+		return nil, err
+	}
+	l.in.init(batchSize/2, offloadLen+maxOffloaded, auxiliaryLen)
+	l.out.init(batchSize, 0, 0)
+	l.watch = watchCarrier(n, l.interrupt)
+	return l, nil
+}
+
+const (
+	// maxOffloaded is the longest frame that carries the data of several segments.
+	maxOffloaded = headerLen + 65535
+	// auxiliaryLen is the length of a control message with the tag of a VLAN.
+	auxiliaryLen = 64
+	// receiveBuffer is the memory for frames that wait; the kernel allows less to most users.
+	receiveBuffer = 8 << 20
+)
+
+// setUpPacketSocket prepares a socket and binds it to an interface.
+func setUpPacketSocket(fd int, n *net.Interface) error {
+	if n.Flags&net.FlagLoopback != 0 || len(n.HardwareAddr) != 6 {
+		return &fatalError{fmt.Errorf("the network interface %s is no Ethernet", n.Name)}
+	}
+	for _, o := range []struct {
+		option, value int
+		what          string
+	}{
+		{unix.PACKET_AUXDATA, 1, "tags of VLANs"},
+		{unix.PACKET_VNET_HDR, 1, "offloads"},
+		// Neither its own frames nor those of the machine.
+		{unix.PACKET_IGNORE_OUTGOING, 1, "frames of its own"},
+	} {
+		if err := unix.SetsockoptInt(fd, unix.SOL_PACKET, o.option, o.value); err != nil {
+			return &fatalError{fmt.Errorf("this system does not tell %s of frames: %w", o.what, err)}
+		}
+	}
+	if unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, receiveBuffer) != nil {
+		_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, receiveBuffer)
+	}
+	all := &unix.SockaddrLinklayer{Protocol: networkOrder(unix.ETH_P_ALL), Ifindex: n.Index}
+	if err := unix.Bind(fd, all); err != nil {
+		return err
+	}
+	m := &unix.PacketMreq{Ifindex: int32(n.Index), Type: unix.PACKET_MR_PROMISC}
+	return unix.SetsockoptPacketMreq(fd, unix.SOL_PACKET, unix.PACKET_ADD_MEMBERSHIP, m)
+}
+
+// networkOrder returns the number whose bytes in memory are those of x in network order.
+func networkOrder(x uint16) uint16 {
+	var b [2]byte
+	binary.BigEndian.PutUint16(b[:], x)
+	return binary.NativeEndian.Uint16(b[:])
+}
+
+// A packetLink moves frames through a socket.
+type packetLink struct {
+	file    *os.File
+	conn    syscall.RawConn
+	watch   *carrierWatch
+	in, out messages
+	bytes   []byte // of frames that are not as the socket gave them
+	frames  [][]byte
+}
+
+// accept makes the kernel drop frames to other machines than mac and groups.
+func (l *packetLink) accept(mac ether.MAC) error {
+	const (
+		load, jumpIfSet, jumpIfEqual = unix.BPF_LD | unix.BPF_ABS, unix.BPF_JMP | unix.BPF_JSET, unix.BPF_JMP | unix.BPF_JEQ
+
+		loadByte, loadHalf, loadWord = load | unix.BPF_B, load | unix.BPF_H, load | unix.BPF_W
+	)
+	be := binary.BigEndian
+	filter := []unix.SockFilter{
+		{Code: loadByte, K: 0},
+		{Code: jumpIfSet, K: 1, Jt: 4}, // a group
+		{Code: loadWord, K: 0},
+		{Code: jumpIfEqual, K: be.Uint32(mac[:]), Jf: 3},
+		{Code: loadHalf, K: 4},
+		{Code: jumpIfEqual, K: uint32(be.Uint16(mac[4:])), Jf: 1},
+		{Code: unix.BPF_RET, K: 1 << 30},
+		{Code: unix.BPF_RET, K: 0},
+	}
+	f := &unix.SockFprog{Len: uint16(len(filter)), Filter: &filter[0]}
+	var setErr error
+	err := l.conn.Control(func(fd uintptr) {
+		setErr = unix.SetsockoptSockFprog(int(fd), unix.SOL_SOCKET, unix.SO_ATTACH_FILTER, f)
+	})
+	return errors.Join(err, setErr)
+}
+
+func (l *packetLink) interrupt() { _ = l.file.SetDeadline(longAgo) }
+
+func (l *packetLink) receive() ([][]byte, error) {
+	for {
+		var n int
+		var err error
+		waitErr := l.conn.Read(func(fd uintptr) bool {
+			n, err = l.in.receive(int(fd))
+			return err != unix.EAGAIN //nolint:errorlint // a system call returns it bare
+		})
+		if err == nil {
+			err = waitErr
+		}
+		if err != nil {
+			return nil, l.watch.reason(err)
+		}
+		if frames := l.finish(n); len(frames) > 0 {
+			return frames, nil
+		}
+	}
+}
+
+// finish returns the frames of the first n messages as they would be on the cable. What cannot be
+// finished is returned as an empty frame, which is invalid.
+func (l *packetLink) finish(n int) [][]byte {
+	l.bytes, l.frames = l.bytes[:0], l.frames[:0]
+	for i := range n {
+		b, truncated := l.in.message(i)
+		if truncated || len(b) < offloadLen {
+			l.frames = append(l.frames, nil)
+			continue
+		}
+		o, frame := parseOffload(b), b[offloadLen:]
+		kind, tag, tagged := l.in.tag(i)
+		if o.kind == gsoNone && !tagged {
+			if !o.finish(frame, func(f []byte) { l.frames = append(l.frames, f) }) {
+				l.frames = append(l.frames, nil)
+			}
+			continue
+		}
+		ok := o.finish(frame, func(f []byte) {
+			start := len(l.bytes)
+			if tagged && len(f) >= headerLen {
+				l.bytes = appendTagged(l.bytes, f, kind, tag)
+			} else {
+				l.bytes = append(l.bytes, f...)
+			}
+			// The memory of earlier frames stays as it is if the slice grows.
+			l.frames = append(l.frames, l.bytes[start:len(l.bytes):len(l.bytes)])
+		})
+		if !ok {
+			l.frames = append(l.frames, nil)
+		}
+	}
+	if cap(l.bytes) > maxQueuedBytes {
+		l.bytes = nil
+	}
+	return l.frames
+}
+
+// send drops what the interface does not take, for example because it is longer than its MTU.
+func (l *packetLink) send(frames [][]byte) error {
+	for len(frames) > 0 {
+		n := l.out.fill(frames)
+		sent, err := 0, error(nil)
+		waitErr := l.conn.Write(func(fd uintptr) bool {
+			sent, err = l.out.send(int(fd), n)
+			return err != unix.EAGAIN //nolint:errorlint // a system call returns it bare
+		})
+		switch {
+		case waitErr != nil:
+			return l.watch.reason(waitErr)
+		case errors.Is(err, unix.ENETDOWN), errors.Is(err, unix.ENXIO), errors.Is(err, unix.ENODEV):
+			return l.watch.reason(err)
+		case err != nil:
+			sent = 1 // the first one is lost
+		}
+		frames = frames[sent:]
+	}
+	return nil
+}
+
+func (l *packetLink) close() {
+	l.interrupt()
+	l.watch.stop()
+	l.file.Close()
+}
+
+// messages are the arguments of recvmmsg and sendmmsg.
+type messages struct {
+	headers  []messageHeader
+	vectors  []unix.Iovec // two for each message that is sent, one for each that is received
+	buffers  [][]byte
+	controls [][]byte
+	offload  [offloadLen]byte // of all that is sent: nothing is missing
+}
+
+// A messageHeader is a struct mmsghdr.
+type messageHeader struct {
+	unix.Msghdr
+	length uint32
+}
+
+// init makes room for n messages of size bytes, and for control messages. If size is 0, the messages
+// are sent.
+func (m *messages) init(n, size, control int) {
+	m.headers = make([]messageHeader, n)
+	m.vectors = make([]unix.Iovec, 2*n)
+	for i := range m.headers {
+		v := &m.vectors[2*i]
+		m.headers[i].Iov = v
+		if size == 0 {
+			v.Base = &m.offload[0]
+			v.SetLen(offloadLen)
+			m.headers[i].SetIovlen(2)
+			continue
+		}
+		m.buffers = append(m.buffers, make([]byte, size))
+		m.controls = append(m.controls, make([]byte, control))
+		v.Base = &m.buffers[i][0]
+		v.SetLen(size)
+		m.headers[i].SetIovlen(1)
+		m.headers[i].Control = &m.controls[i][0]
+	}
+}
+
+// receive receives messages that have arrived and returns their number.
+func (m *messages) receive(fd int) (int, error) {
+	for i := range m.headers {
+		m.headers[i].SetControllen(len(m.controls[i]))
+	}
+	return m.call(unix.SYS_RECVMMSG, fd, len(m.headers))
+}
+
+// fill takes the first frames to send and returns their number.
+func (m *messages) fill(frames [][]byte) int {
+	n := min(len(frames), len(m.headers))
+	for i, f := range frames[:n] {
+		v := &m.vectors[2*i+1]
+		v.Base = &f[0]
+		v.SetLen(len(f))
+	}
+	return n
+}
+
+// send sends the first n messages and returns the number of those that were sent.
+func (m *messages) send(fd, n int) (int, error) { return m.call(unix.SYS_SENDMMSG, fd, n) }
+
+func (m *messages) call(trap uintptr, fd, n int) (int, error) {
+	for {
+		r, _, errno := unix.Syscall6(trap, uintptr(fd), uintptr(unsafe.Pointer(&m.headers[0])),
+			uintptr(n), unix.MSG_DONTWAIT, 0, 0)
+		switch errno {
+		case 0:
+			return int(r), nil
+		case unix.EINTR:
+		default:
+			return 0, errno
+		}
+	}
+}
+
+// message returns a message that was received. truncated tells that it was longer.
+func (m *messages) message(i int) (b []byte, truncated bool) {
+	h := &m.headers[i]
+	return m.buffers[i][:h.length], h.Flags&unix.MSG_TRUNC != 0
+}
+
+// tag returns the tag of a VLAN that the kernel has taken out of a frame, and its type.
+func (m *messages) tag(i int) (kind, tag uint16, ok bool) {
+	h := &m.headers[i]
+	b := m.controls[i][:h.Controllen]
+	if len(b) < unix.CmsgLen(int(unsafe.Sizeof(unix.TpacketAuxdata{}))) {
+		return 0, 0, false
+	}
+	c := (*unix.Cmsghdr)(unsafe.Pointer(&b[0]))
+	if c.Level != unix.SOL_PACKET || c.Type != unix.PACKET_AUXDATA {
+		return 0, 0, false
+	}
+	a := (*unix.TpacketAuxdata)(unsafe.Pointer(&b[unix.CmsgLen(0)]))
+	if a.Status&unix.TP_STATUS_VLAN_VALID == 0 {
+		return 0, 0, false
+	}
+	kind = typeVLAN
+	if a.Status&unix.TP_STATUS_VLAN_TPID_VALID != 0 {
+		kind = a.Vlan_tpid
+	}
+	return kind, a.Vlan_tci, true
+}
