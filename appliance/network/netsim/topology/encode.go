@@ -134,7 +134,7 @@ func scalarText(v reflect.Value) (text string, ok bool) {
 			return scalar(x.Addr().String()), true
 		}
 		return scalar(x.String()), true
-	case netip.Addr, netip.AddrPort, MAC, TimeOfDay:
+	case netip.Addr, netip.AddrPort, MAC, TimeOfDay, UplinkTarget:
 		return scalar(fmt.Sprint(x)), true
 	case time.Duration:
 		return scalar(x.String()), true

@@ -148,3 +148,10 @@ func TestMistakesInUplinks(t *testing.T) {
 		t.Errorf("a source behind the gateways: %v", err)
 	}
 }
+
+func TestEncodeUplinks(t *testing.T) {
+	want := loadUplinked(t, "A-1", "")
+	u, _ := topology.ParseUplink("Data 1=vxlan:[2001:db8::7]:4789/42,local=127.0.0.1:4790,expose,storm_limit=7")
+	want = want.WithUplink(u)
+	compareTopologies(t, reloaded(t, want), want)
+}
