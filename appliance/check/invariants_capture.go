@@ -144,6 +144,11 @@ func checkCapturesWhole(s *story, report reportFunc) {
 			}
 			last = f
 		}
+		if c.ended != nil && int64(len(c.Frames)) > c.ended.number("packets") {
+			report(append(s.witnesses(c.ended), nowhere(c.Name, "%d frames", len(c.Frames))),
+				"the capture had %d frames when it ended", c.ended.number("packets"))
+			continue
+		}
 		if c.ended == nil || !c.ended.is("whole") {
 			continue
 		}

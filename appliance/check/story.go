@@ -7,6 +7,7 @@ import (
 	"path"
 	"path/filepath"
 	"slices"
+	"strings"
 )
 
 // A story is what a record tells, by what it is about.
@@ -154,7 +155,9 @@ func (s *story) collectSockets() {
 	}
 }
 
-// captured finds what the record says of a capture: it knows the name of its file.
+// captured finds what the record says of a capture: it knows the name of its file or, of a capture of
+// a cable, the name without the extension. The file of a cable's capture may have been read before the
+// capture ended, so it covers nothing.
 func (s *story) captured(c *Capture) *captured {
 	out := &captured{Capture: c}
 	name := path.Base(filepath.ToSlash(c.Name))
@@ -163,16 +166,22 @@ func (s *story) captured(c *Capture) *captured {
 			out.started = e
 		}
 	}
+	cable := strings.TrimSuffix(name, path.Ext(name))
+	for _, e := range s.byKind["capture.cable.started"] {
+		if out.started == nil && e.text("name") == cable {
+			out.started = e
+		}
+	}
 	if out.started == nil {
 		return out
 	}
-	for _, kind := range []string{"capture.stopping", "capture.ended"} {
+	for _, kind := range []string{"capture.stopping", "capture.ended", "capture.cable.ended"} {
 		for _, e := range s.byKind[kind] {
 			if e.Cause == out.started.Seq {
-				if kind == "capture.ended" {
-					out.ended = e
-				} else {
+				if kind == "capture.stopping" {
 					out.stopping = e
+				} else {
+					out.ended = e
 				}
 			}
 		}
