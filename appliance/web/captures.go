@@ -27,6 +27,9 @@ func (s *site) captureRoutes(mux *http.ServeMux) {
 	s.route(mux, capturePage, "POST", "/stop", s.stopCapture)
 	s.route(mux, capturePage, "POST", "/files", s.handleSelection)
 	s.route(mux, capturePage, "GET", "/files/{name}", s.downloadCapture)
+	s.route(mux, capturePage, "GET", "/zip", s.downloadZip)
+	s.route(mux, capturePage, "POST", openPath, s.openOwn)
+	s.route(mux, capturePage, "GET", "/view/{name}/conversations", s.viewConversations)
 	s.route(mux, capturePage, "GET", "/delete", s.confirmDelete)
 	s.route(mux, capturePage, "POST", "/delete", s.deleteFiles)
 	s.route(mux, capturePage, "GET", "/settings", s.showSettings)
@@ -296,9 +299,16 @@ func (s *site) handleSelection(v *visit) error {
 	names := v.PostForm["file"]
 	switch v.PostForm.Get("action") {
 	case "download":
-		if len(names) != 1 {
+		if len(names) == 0 {
 			return v.redirectRefused(capturePage.Path,
-				refuse(http.StatusBadRequest, "Choose one file to download."))
+				refuse(http.StatusBadRequest, "Choose the files to download."))
+		}
+		if to := zipPath(names); len(names) > 1 && len(to) <= maxNames {
+			return v.redirect(to, "")
+		} else if len(names) > 1 {
+			return v.redirectRefused(capturePage.Path,
+				refuse(http.StatusBadRequest, "These are too many files to download at once. "+
+					"Choose fewer."))
 		}
 		f, info, err := s.storedCapture(names[0])
 		if err != nil {

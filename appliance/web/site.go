@@ -173,7 +173,11 @@ func (s *site) outermost(next http.Handler) http.Handler {
 		rec.extendDeadline()
 		setCommonHeaders(rec.Header())
 		r = r.WithContext(context.WithValue(r.Context(), recorderKey{}, rec))
-		r.Body = http.MaxBytesReader(rec, r.Body, maxForm)
+		limit := int64(maxForm)
+		if isUpload(r) {
+			limit = maxUpload
+		}
+		r.Body = http.MaxBytesReader(rec, r.Body, limit)
 		defer s.logRequest(rec, r)
 		defer func() {
 			if p := recover(); p != nil {

@@ -113,6 +113,7 @@ type packetList struct {
 	// Applied is the filter of the shown packets: the previous one if Filter is not valid.
 	Applied      string
 	Absolute     bool
+	Talks        string // address of the conversations
 	OtherNumbers string // address of this page with the other kind of sequence numbers
 	Shown, Total string
 	Rows         template.HTML // see packetRows
@@ -176,6 +177,7 @@ func (s *site) packetList(v *visit, o *openCapture) (packetList, error) {
 	q.Filter = sel.expr
 	list.Applied = sel.expr
 	list.OtherNumbers = o.path + viewQuery{q.Filter, !q.Absolute}.String()
+	list.Talks = o.path + "/conversations" + q.String()
 	index := sel.index
 	page, _ := strconv.Atoi(v.FormValue("page")) // anything else is the first page
 	if v.FormValue("page") == lastPage {
@@ -191,7 +193,10 @@ func (s *site) packetList(v *visit, o *openCapture) (packetList, error) {
 	}
 	list.Rows = s.packetRows(o.path, q, rows, o.all.First)
 	list.Troubles = troublesOf(o.path, o.all)
-	list.Shown, list.Chart = formatNumber(int64(index.Selected)), s.chartOf(index)
+	list.Shown = formatNumber(int64(index.Selected))
+	if list.Chart, err = s.chartFor(v.Context(), o, q, sel, v); err != nil {
+		return list, err
+	}
 	if index.Selected > 0 {
 		list.Span = formatSpan(index.Last.Sub(index.First))
 	}
@@ -423,60 +428,4 @@ func (s *site) neighbors(ctx context.Context, o *openCapture, sel packetSelectio
 	}
 	defer func() { <-s.indexes.slots }()
 	return o.Neighbors(ctx, sel.index, sel.filter, n)
-}
-
-// A chart shows packets and bytes over time, in the units of its SVG.
-type chart struct {
-	Bars                   template.HTML
-	Bytes                  string // points of the line
-	Width, Height          int
-	Start, End             string
-	MostPackets, MostBytes string
-	Column                 string // the time that a column covers
-	Label                  string
-}
-
-// Size of the chart's drawing.
-const (
-	chartWidth  = 720
-	chartHeight = 96
-)
-
-func (s *site) chartOf(x *dissect.Index) *chart {
-	if x.Selected == 0 {
-		return nil
-	}
-	var packets int
-	var octets int64
-	for _, c := range x.Columns {
-		packets, octets = max(packets, c.Packets), max(octets, c.Bytes)
-	}
-	c := &chart{
-		Width: chartWidth, Height: chartHeight, Column: formatSpan(x.ColumnWidth),
-		Start: s.formatPacketTime(x.First), End: s.formatPacketTime(x.Last),
-		MostPackets: formatNumber(int64(packets)), MostBytes: formatSize(octets),
-	}
-	c.Label = fmt.Sprintf("%s packets and %s from %s to %s; at most %s packets and %s in %s.",
-		formatNumber(int64(x.Selected)), formatSize(x.Bytes),
-		c.Start, c.End, c.MostPackets, c.MostBytes, c.Column)
-	width := float64(chartWidth) / float64(max(len(x.Columns), 24))
-	var bars, line strings.Builder
-	for i, col := range x.Columns {
-		left := float64(i) * width
-		h := float64(col.Packets) / float64(packets) * (chartHeight - 4)
-		if col.Packets > 0 {
-			h = max(h, 1)
-			fmt.Fprintf(&bars,
-				`<rect x="%.1f" y="%.1f" width="%.1f" height="%.1f">`+
-					`<title>%s: %s, %s</title></rect>`,
-				left+width*0.08, chartHeight-h, width*0.84, h,
-				s.formatPacketTime(x.First.Add(time.Duration(i) * x.ColumnWidth))[11:],
-				count(col.Packets, "packet", "packets"), formatSize(col.Bytes))
-		}
-		y := chartHeight - float64(col.Bytes)/float64(cmp.Or(octets, 1))*(chartHeight-4)
-		fmt.Fprintf(&line, "%.1f,%.1f ", left+width/2, y)
-	}
-	c.Bars = template.HTML(bars.String()) //nolint:gosec // it consists of numbers and times
-	c.Bytes = strings.TrimSpace(line.String())
-	return c
 }
