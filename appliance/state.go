@@ -1,6 +1,7 @@
 package appliance
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -214,4 +215,15 @@ func notSaved(err error) error {
 		return refusal.Because(err, "The setting was not changed: there is no disk space left.")
 	}
 	return refusal.Because(err, "The setting was not changed: it could not be saved to disk.")
+}
+
+// Sync writes what the appliance would write when it stops, as far as it is kept: lines of logs that
+// wait for the disk, counters of the DNS client, and the date of the installation.
+func (a *Appliance) Sync(ctx context.Context) error {
+	a.saveInstalled()
+	a.saveResolver()
+	if err := a.Logs.Flush(ctx); err != nil {
+		return fmt.Errorf("write what waits for the disk: %w", err)
+	}
+	return nil
 }

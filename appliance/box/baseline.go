@@ -1,11 +1,15 @@
 package box
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"time"
+
+	"github.com/esasim/esasim/appliance/clock"
 )
 
 // MaxBaseline is the number of bytes that the appliance's directory may hold at Start if the box is
@@ -23,6 +27,8 @@ type baseFile struct {
 	mode fs.FileMode
 	text []byte
 	link string // of a symbolic link: what it points to
+
+	changed time.Time // of a regular file, when it was read
 }
 
 // readBaseline returns the content of a directory, nil if it is more than MaxBaseline bytes. A
@@ -52,6 +58,7 @@ func readBaseline(dir string) (*baseline, error) {
 		case info.Mode()&fs.ModeSymlink != 0:
 			f.link, err = os.Readlink(path)
 		case info.Mode().IsRegular():
+			f.changed = info.ModTime()
 			if left -= info.Size(); left < 0 {
 				return errTooLarge
 			}
@@ -108,4 +115,70 @@ func (b *baseline) write(dir string) error {
 		}
 	}
 	return nil
+}
+
+// size returns the number of bytes of all files.
+func (b *baseline) size() (n int64) {
+	for _, f := range b.files {
+		n += int64(len(f.text))
+	}
+	return n
+}
+
+// errChanging is returned if files change while they are read.
+var errChanging = errors.New("box: files change while they are read")
+
+// settling is longer than the time within which two changes of a file may have the same time stamp.
+const settling = 12 * time.Millisecond
+
+// readStable is readBaseline for a directory in use: it returns the content that the directory had at
+// one moment, or errChanging if some file was changed meanwhile.
+func readStable(ctx context.Context, dir string) (*baseline, error) {
+	b, err := readBaseline(dir)
+	if err != nil || b == nil {
+		return nil, err
+	}
+	if err := clock.System().Sleep(ctx, settling); err != nil {
+		return nil, err
+	}
+	files, dirs := 0, 0
+	known := make(map[string]*baseFile)
+	for i := range b.files {
+		known[b.files[i].name] = &b.files[i]
+	}
+	err = filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return errChanging
+		}
+		if path == dir {
+			return nil
+		}
+		info, err := d.Info()
+		switch {
+		case err != nil:
+			return errChanging
+		case d.IsDir():
+			dirs++
+			return nil
+		case !info.Mode().IsRegular():
+			if info.Mode()&fs.ModeSymlink != 0 {
+				files++
+			}
+			return nil
+		}
+		files++
+		name, err := filepath.Rel(dir, path)
+		f := known[name]
+		if err != nil || f == nil || !f.changed.Equal(info.ModTime()) || info.Size() != int64(len(f.text)) {
+			return errChanging
+		}
+		return nil
+	})
+	if err == nil && (files != len(b.files) || dirs != len(b.dirs)) {
+		err = errChanging
+	}
+	if err != nil {
+		return nil, err
+	}
+	return b, nil
 }

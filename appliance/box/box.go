@@ -46,6 +46,7 @@ type Box struct {
 	powerDone   chan struct{}         // closed when powerAction is done; nil: there was none
 	resetCtx    context.Context       // ends at the next reset
 	endResetCtx context.CancelFunc
+	snapshots   map[string]*snapshot
 }
 
 // MaxClockRate is the greatest clock rate: a day takes 24 seconds. A packet that needs a millisecond
@@ -278,20 +279,19 @@ func (b *Box) reboot(grace time.Duration, erase bool) {
 
 // boot makes an instance and starts it. power must be held.
 func (b *Box) boot(ctx context.Context, doors map[string]netip.AddrPort, reset bool) (*instance, error) {
-	return b.bootBehind(ctx, doors, nil, reset)
+	return b.bootWith(ctx, bootConfig{doors: doors, reset: reset})
 }
 
-// bootBehind is boot behind doors that are held; nil: they are opened.
-func (b *Box) bootBehind(
-	ctx context.Context, doors map[string]netip.AddrPort, held *netsim.HeldDoors, reset bool,
-) (*instance, error) {
+// bootWith is boot with all that can differ from one boot to the next.
+func (b *Box) bootWith(ctx context.Context, c bootConfig) (*instance, error) {
 	if b.o.Blueprint == nil {
 		var err error
 		if b.o.Blueprint, err = NewBlueprint(b.o.Topology); err != nil {
 			return nil, err
 		}
 	}
-	s, err := newInstance(b.o, bootConfig{b.faults, b.uplinks, b.stream, doors, held, reset, b.switchPower})
+	c.faults, c.uplinks, c.events, c.power = b.faults, b.uplinks, b.stream, b.switchPower
+	s, err := newInstance(b.o, c)
 	if err != nil {
 		return nil, err
 	}

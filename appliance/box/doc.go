@@ -50,6 +50,23 @@
 // where one is forgotten. Real listeners of the doors are held meanwhile, so that no client is
 // refused.
 //
+// # Snapshots
+//
+// A snapshot is another state to which the box can be reset. It is taken while everything runs: the
+// files of the appliance's directory are read, and read again until none of them has changed in
+// between, so that they are those of one moment. What is not in files (faults, servers' memory, failed
+// logins) is compared before and after in the same way. Stopping the appliance instead would be
+// simpler, but would end all sessions.
+//
+// A file of a snapshot (snapshot_file.go has the format) is read into memory and checked as a whole,
+// with the digest in its manifest, before a name leads to it: names of files, bounds, faults against
+// the topology, and what servers have received against the servers.
+//
+// # Captures of cables
+//
+// Package packets belongs to the box, not to a world: watches and captures go on over a reboot. A
+// reset removes captures, since there are none after the start, and lets live watches go on.
+//
 // # Time
 //
 // SetTime and Advance change the appliance's clock, as settime does; the change outlives a
@@ -64,5 +81,5 @@
 // # Locks
 //
 // Box.power serializes Start, Stop and reboots, and is held while they work. Box.mu guards
-// the current instance and the state of the power switch; it is a leaf.
+// the current instance, the state of the power switch, and the snapshots; it is a leaf.
 package box

@@ -34,7 +34,8 @@ type bootConfig struct {
 	events  *events.Stream
 	doors   map[string]netip.AddrPort
 	held    *netsim.HeldDoors
-	reset   bool // discards the committed configuration
+	reset   bool       // discards the committed configuration
+	recall  *keptState // what servers and the guard know from before; nil: nothing
 	power   func(appliance.PowerAction, time.Duration)
 }
 
@@ -78,6 +79,12 @@ func newInstance(o Options, c bootConfig) (*instance, error) {
 		return nil, errors.Join(err, i.world.Stop(context.Background()))
 	}
 	i.draft = i.appliance.Config.NewDraft()
+	if c.recall != nil {
+		if err := i.world.Recall(c.recall.World); err != nil {
+			return nil, errors.Join(err, i.stop(context.Background()))
+		}
+		i.appliance.Guard.Recall(c.recall.Guard)
+	}
 	cert = certificate(i.appliance, o)
 	followServices(i.world, i.appliance)
 	addServices(i.appliance, i.world, o)

@@ -16,8 +16,11 @@ var ErrReset = errors.New("reset: the simulator was put back to the state after 
 // reasonReset is the text that users of open sessions are shown.
 const reasonReset = "The simulator was reset."
 
-// A Restarted is the event that the box is put back to the state in which it was started.
-type Restarted struct{}
+// A Restarted is the event that the box is put back to the state in which it was started, or to that
+// of a snapshot.
+type Restarted struct {
+	Snapshot string `json:",omitempty"`
+}
 
 // Kind implements events.Fields.
 func (Restarted) Kind() string { return "world.reset" }
@@ -37,7 +40,10 @@ func (b *Box) Persistent() bool { return b.o.Persistent }
 // A new appliance boots in a new world over the files of the start. If Dir was not empty then, its
 // content was read into memory; if that was more than MaxBaseline bytes, Reset returns an error and
 // does nothing.
-func (b *Box) Reset(ctx context.Context) error {
+func (b *Box) Reset(ctx context.Context) error { return b.resetTo(ctx, nil) }
+
+// resetTo returns to the state of a snapshot; nil: to that of the start.
+func (b *Box) resetTo(ctx context.Context, to *snapshot) error {
 	b.power.Lock()
 	defer b.power.Unlock()
 	switch {
@@ -45,7 +51,7 @@ func (b *Box) Reset(ctx context.Context) error {
 		return errors.New("box: reset before the start")
 	case b.stopped:
 		return netsim.ErrStopped
-	case b.baseline == nil:
+	case to == nil && b.baseline == nil:
 		return fmt.Errorf("the simulator cannot be reset: its directory held more than %d MiB"+
 			" when it was started", MaxBaseline>>20)
 	case ctx.Err() != nil:
@@ -54,7 +60,11 @@ func (b *Box) Reset(ctx context.Context) error {
 	settled := b.unsettle()
 	defer settled()
 	b.endWaits()
-	events.Publish(b.stream, 0, Restarted{})
+	restarted := Restarted{}
+	if to != nil {
+		restarted.Snapshot = to.Name
+	}
+	events.Publish(b.stream, 0, restarted)
 	b.Traffic().Stop()
 	b.replaceTraffic()
 	old := b.current()
@@ -69,9 +79,8 @@ func (b *Box) Reset(ctx context.Context) error {
 		b.setStopped()
 		return netsim.ErrStopped
 	}
-	b.faults.Restore()
 	b.cables.RemoveCaptures()
-	s, err := b.restart(doors)
+	s, err := b.restart(doors, to)
 	if err != nil {
 		b.setStopped()
 		return fmt.Errorf("reset: the appliance does not boot: %w", err)
@@ -81,12 +90,19 @@ func (b *Box) Reset(ctx context.Context) error {
 	return nil
 }
 
-// restart boots over the files of the start.
-func (b *Box) restart(doors *netsim.HeldDoors) (*instance, error) {
-	if err := b.baseline.restore(b.o.Dir); err != nil {
+// restart boots over the files of a snapshot; nil: of the start.
+func (b *Box) restart(doors *netsim.HeldDoors, to *snapshot) (*instance, error) {
+	files, how := b.baseline, bootConfig{doors: b.DoorAddrs(), held: doors, reset: b.o.FactoryReset}
+	if to == nil {
+		b.faults.Restore()
+	} else {
+		b.faults.Recall(to.kept.World)
+		files, how.reset, how.recall = to.files, false, &to.kept
+	}
+	if err := files.restore(b.o.Dir); err != nil {
 		return nil, err
 	}
-	return b.bootBehind(context.Background(), b.DoorAddrs(), doors, b.o.FactoryReset)
+	return b.bootWith(context.Background(), how)
 }
 
 // unsettle makes WaitSettled wait until settled is called.

@@ -144,11 +144,20 @@ func (c *Client) do(ctx context.Context, method, path string, body, result any) 
 	return nil
 }
 
+// A rawBody is a body of a request that is not JSON.
+type rawBody struct {
+	contentType string
+	text        io.Reader
+}
+
 // send sends a request whose answer is to be of a type. The caller closes the body of the answer.
 func (c *Client) send(ctx context.Context, method, path string, body any, accept string) (
 	*http.Response, error) {
 	var r io.Reader
-	if body != nil {
+	contentType := "application/json"
+	if raw, ok := body.(rawBody); ok {
+		r, contentType = raw.text, raw.contentType
+	} else if body != nil {
 		text, err := json.Marshal(body)
 		if err != nil {
 			return nil, err
@@ -162,7 +171,7 @@ func (c *Client) send(ctx context.Context, method, path string, body any, accept
 	if err != nil {
 		return nil, err
 	}
-	req.Header.Set("Content-Type", "application/json")
+	req.Header.Set("Content-Type", contentType)
 	req.Header.Set("Accept", accept)
 	res, err := c.http.Do(req)
 	if err == nil {

@@ -123,6 +123,16 @@ func (c *Client) Reset(ctx context.Context, confirm bool) (r Reset, err error) {
 	return r, c.do(ctx, http.MethodPost, path, nil, &r)
 }
 
+// Restore puts the world and the appliance back to the state that a snapshot has saved. confirm is as
+// for Reset.
+func (c *Client) Restore(ctx context.Context, snapshot string, confirm bool) (r Reset, err error) {
+	query := url.Values{"to": {snapshot}}
+	if confirm {
+		query.Set("confirm", "1")
+	}
+	return r, c.do(ctx, http.MethodPost, "/v1/reset?"+query.Encode(), nil, &r)
+}
+
 // EventsSince returns past events after a cursor, and the cursor for those that follow; 0 means
 // those that are kept.
 func (c *Client) EventsSince(ctx context.Context, cursor uint64) (list []Event, next uint64, err error) {

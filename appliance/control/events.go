@@ -230,7 +230,17 @@ func (s *Server) reset(r *http.Request) (any, error) {
 		return nil, err
 	}
 	cursor, started := s.box.Cursor(), time.Now() //nolint:forbidigo // measures the machine's time
-	if err := s.box.Reset(r.Context()); err != nil {
+	var err error
+	if to := r.URL.Query().Get("to"); to != "" {
+		err = s.box.Restore(r.Context(), to)
+	} else {
+		err = s.box.Reset(r.Context())
+	}
+	var notFound *netsim.NotFoundError
+	switch {
+	case errors.As(err, &notFound):
+		return nil, err
+	case err != nil:
 		return nil, refuse(http.StatusServiceUnavailable, "%v", err)
 	}
 	return Reset{netsim.Duration(time.Since(started)), cursor}, nil //nolint:forbidigo // as above

@@ -29,6 +29,8 @@ func bodyLimit(pattern string) int64 {
 	switch pattern {
 	case sendPattern:
 		return maxMailBody
+	case putSnapshotPattern:
+		return box.MaxSnapshotFile
 	case loadConfigPattern, commandPattern: // in JSON, a character can take six
 		return 6 * box.MaxConfig
 	}

@@ -87,7 +87,10 @@ func (g *generator) request(t *testing.T, c *contract, method, path string) (*ht
 		}
 	}
 	var body []byte
-	if op.RequestBody != nil {
+	kind := "application/json"
+	if op.RequestBody != nil && op.RequestBody.Value.Content.Get(kind) == nil {
+		kind, body = "application/x-tar", []byte(fmt.Sprint(g.any()))
+	} else if op.RequestBody != nil {
 		content := op.RequestBody.Value.Content.Get("application/json")
 		var err error
 		x := g.value(content.Schema.Value, 0)
@@ -110,7 +113,7 @@ func (g *generator) request(t *testing.T, c *contract, method, path string) (*ht
 	}
 	r.Header.Set("Accept", "application/json") // a stream of events would not end
 	if body != nil {
-		r.Header.Set("Content-Type", "application/json")
+		r.Header.Set("Content-Type", kind)
 	}
 	return r, body
 }

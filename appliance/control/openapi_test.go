@@ -29,6 +29,7 @@ var loadContract = sync.OnceValues(func() (*contract, error) {
 	if err != nil {
 		return nil, err
 	}
+	openapi3filter.RegisterBodyDecoder("application/x-tar", openapi3filter.FileBodyDecoder)
 	c := &contract{doc, http.NewServeMux()}
 	for _, pattern := range control.AllPatterns() {
 		c.mux.Handle(pattern, http.NotFoundHandler())
@@ -109,7 +110,7 @@ func (c *contract) check(r *http.Request, body []byte, status int, header http.H
 		RequestValidationInput: in, Status: status, Header: header, Options: in.Options,
 	}
 	switch kind {
-	case "text/event-stream", "text/html", "text/plain", "application/yaml", "application/xml", "application/x-pcapng":
+	case "text/event-stream", "text/html", "text/plain", "application/yaml", "application/xml", "application/x-pcapng", "application/x-tar":
 		response := in.Route.Operation.Responses.Status(status)
 		if response == nil || response.Value.Content.Get(kind) == nil {
 			return fmt.Errorf("status %d with %s is not in the document", status, kind)

@@ -25,6 +25,7 @@ func (s *Server) routes() []route {
 		s.faultRoutes(),
 		s.eventRoutes(),
 		s.captureRoutes(),
+		s.snapshotRoutes(),
 		s.worldRoutes(),
 		s.readerRoutes(),
 		s.actionRoutes(),

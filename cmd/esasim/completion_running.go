@@ -62,6 +62,7 @@ func worldPredictors(line string, running asking) map[string]complete.Predictor 
 			return append(faultRefs(ctx, c), "all")
 		}),
 		"fault-name": running(faultRefs),
+		"snapshot":   running(snapshotNames),
 		"cable":      running(cableNames),
 		"capture":    running(captureNames),
 		"captures":   running(captureNamesOrAll),

@@ -18,27 +18,28 @@ import (
 type ctl struct {
 	target
 
-	Fault   ctlFault   `cmd:"" help:"Add, change, list and remove faults of the network."`
-	Preset  ctlPreset  `cmd:"" help:"List, add and remove sets of faults that break the network in common ways."`
-	Peer    ctlPeer    `cmd:"" help:"List, read, stop and start the simulated servers."`
-	Mail    ctlMail    `cmd:"" help:"Read the mail that the simulated mail servers have received."`
-	Net     ctlNet     `cmd:"" help:"Show the sockets, neighbors, routes and interfaces of the appliance or of a simulated host."`
-	Session ctlSession `cmd:"" help:"List and end the sessions that are open."`
-	User    ctlUser    `cmd:"" help:"List the accounts of the appliance."`
-	Log     ctlLog     `cmd:"" help:"List the logs of the appliance, and show and search their lines."`
-	Config  ctlConfig  `cmd:"" help:"Show, load and commit the configuration of the appliance."`
-	Run     runLine    `cmd:"" help:"Run a command line of the appliance, as on its serial console."`
-	World   ctlWorld   `cmd:"" name:"topology" help:"Print the topology as it is now, with faults, rules and stopped servers, as a file that --topology takes."`
-	Metrics ctlMetrics `cmd:"" help:"Print figures of the appliance, of its world and of the process, as Prometheus reads them."`
-	Clock   ctlClock   `cmd:"" help:"Show and set the appliance's clock."`
-	Guard   ctlGuard   `cmd:"" help:"List and free the client addresses that are blocked after failed logins."`
-	Events  ctlEvents  `cmd:"" help:"Show what happens."`
-	Wait    ctlWait    `cmd:"" help:"Wait until something happens."`
-	Cables  ctlCables  `cmd:"" help:"List the places of the network at which packets can be captured."`
-	Capture ctlCapture `cmd:"" help:"Capture packets at any place of the network, live or into files."`
-	Reset   ctlReset   `cmd:"" help:"Put the world and the appliance back to the state after the start."`
-	Fleet   ctlFleet   `cmd:"" help:"List, start and stop the appliances of a fleet."`
-	API     ctlAPI     `cmd:"" name:"api" help:"List and describe the requests of the control API."`
+	Fault    ctlFault    `cmd:"" help:"Add, change, list and remove faults of the network."`
+	Preset   ctlPreset   `cmd:"" help:"List, add and remove sets of faults that break the network in common ways."`
+	Peer     ctlPeer     `cmd:"" help:"List, read, stop and start the simulated servers."`
+	Mail     ctlMail     `cmd:"" help:"Read the mail that the simulated mail servers have received."`
+	Net      ctlNet      `cmd:"" help:"Show the sockets, neighbors, routes and interfaces of the appliance or of a simulated host."`
+	Session  ctlSession  `cmd:"" help:"List and end the sessions that are open."`
+	User     ctlUser     `cmd:"" help:"List the accounts of the appliance."`
+	Log      ctlLog      `cmd:"" help:"List the logs of the appliance, and show and search their lines."`
+	Config   ctlConfig   `cmd:"" help:"Show, load and commit the configuration of the appliance."`
+	Run      runLine     `cmd:"" help:"Run a command line of the appliance, as on its serial console."`
+	World    ctlWorld    `cmd:"" name:"topology" help:"Print the topology as it is now, with faults, rules and stopped servers, as a file that --topology takes."`
+	Metrics  ctlMetrics  `cmd:"" help:"Print figures of the appliance, of its world and of the process, as Prometheus reads them."`
+	Clock    ctlClock    `cmd:"" help:"Show and set the appliance's clock."`
+	Guard    ctlGuard    `cmd:"" help:"List and free the client addresses that are blocked after failed logins."`
+	Events   ctlEvents   `cmd:"" help:"Show what happens."`
+	Wait     ctlWait     `cmd:"" help:"Wait until something happens."`
+	Cables   ctlCables   `cmd:"" help:"List the places of the network at which packets can be captured."`
+	Capture  ctlCapture  `cmd:"" help:"Capture packets at any place of the network, live or into files."`
+	Snapshot ctlSnapshot `cmd:"" help:"Save the state of world and appliance, and return to it."`
+	Reset    ctlReset    `cmd:"" help:"Put the world and the appliance back to the state after the start."`
+	Fleet    ctlFleet    `cmd:"" help:"List, start and stop the appliances of a fleet."`
+	API      ctlAPI      `cmd:"" name:"api" help:"List and describe the requests of the control API."`
 }
 
 // AfterApply binds the client that the commands below use.

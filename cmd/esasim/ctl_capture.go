@@ -80,8 +80,8 @@ func (c liveCapture) Run(t stdio, client *control.Client) error {
 func writeTo(name string, out io.Writer, write func(io.Writer) error) error {
 	if name == "-" {
 		if f, ok := out.(*os.File); ok && isTerminal(f) {
-			return errors.New("a capture is no text for a terminal: expected -w FILE, or a program that" +
-				" reads it, such as | tshark -r -")
+			return errors.New("this is no text for a terminal: expected -w FILE, or a program that" +
+				" reads it, such as | tshark -r - for packets")
 		}
 		return write(out)
 	}

@@ -90,22 +90,15 @@ func (c ctlWait) Run(t stdio, client *control.Client) error {
 }
 
 type ctlReset struct {
-	Confirm bool `help:"Confirm that configuration, files and mail in a data directory that outlasts the simulator are discarded."`
-	JSON    bool `name:"json" help:"Print JSON."`
+	To      string `predictor:"snapshot" placeholder:"NAME" help:"Return to the state of this snapshot and not to that of the start."`
+	Confirm bool   `help:"Confirm that configuration, files and mail in a data directory that outlasts the simulator are discarded."`
+	JSON    bool   `name:"json" help:"Print JSON."`
 }
 
 func (c ctlReset) Run(t stdio, client *control.Client) error {
-	r, err := client.Reset(context.Background(), c.Confirm)
-	var refused *control.RequestError
-	switch {
-	case errors.As(err, &refused) && refused.Field == "confirm":
-		return errors.New("a reset discards configuration, files and mail of a data directory that" +
-			" outlasts the simulator: confirm it with --confirm")
-	case err != nil:
-		return err
-	case c.JSON:
-		return printJSON(t.out, r)
+	if c.To != "" {
+		return restoreSnapshot{c.To, c.Confirm, c.JSON}.Run(t, client)
 	}
-	fmt.Fprintf(t.out, "The simulator was reset in %v.\n", time.Duration(r.Took).Round(time.Millisecond))
-	return nil
+	r, err := client.Reset(context.Background(), c.Confirm)
+	return printReset(t, r, err, c.JSON)
 }

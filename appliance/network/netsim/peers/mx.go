@@ -79,6 +79,7 @@ type MailExchanger struct {
 	admitted    int // open connections that have been greeted
 	connections int
 	refused     map[string]int // number of error replies that rules caused, by stage
+	recalled    map[string]int // with which refused begins at the next start
 }
 
 func newMailExchanger(c Config) Peer {
@@ -104,6 +105,8 @@ func (x *MailExchanger) Start(ctx context.Context) error {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	x.listeners, x.stopped, x.refused = listeners, false, map[string]int{}
+	maps.Copy(x.refused, x.recalled)
+	x.recalled = nil
 	x.connCtx, x.cancelConns = context.WithCancel(context.Background())
 	x.server = smtp.NewServer(smtp.BackendFunc(x.newSession))
 	x.server.Domain = x.behavior.hostname
