@@ -24,6 +24,9 @@ import (
 const runAsProgram = "ESASIM_TEST_BE_PROGRAM"
 
 func TestMain(m *testing.M) {
+	if os.Getenv(countPrompt) != "" {
+		os.Exit(runCounting())
+	}
 	if os.Getenv(runAsProgram) != "" {
 		os.Exit(run(os.Args[1:], stdio{os.Stdin, os.Stdout, os.Stderr}))
 	}
