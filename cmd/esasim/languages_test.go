@@ -310,6 +310,17 @@ def test_appliance(esa):
     assert "Model: C100V" in esa.run("version")["output"]
     assert any("version" in line for line in esa.log("cli_logs"))
 
+def test_captures(esa):
+    esa.capture("resolver", "dns", filter="udp port 53")
+    esa.run("nslookup google.com")
+    esa.api.stop_capture("dns")
+    assert esa.capture_file("dns")[:4] == b"\x0a\x0d\x0d\x0a"
+    esa.api.remove_capture("dns")
+    with esa.live("resolver") as packets:
+        esa.run("dnsflush")
+        esa.run("nslookup google.com")
+        assert packets.read(4) == b"\x0a\x0d\x0d\x0a"
+
 def test_every_request_is_a_method(esa):
     for request in esa.requests():
         method = getattr(esa.api, esasim._snake(request["name"]))

@@ -140,6 +140,7 @@ func TestReadmesShowTestsThatRun(t *testing.T) {
 		{"README.md", "example", "readme_test.go"},
 		{"appliance/appliancetest/README.md", "example", "example_test.go"},
 		{"appliance/appliancetest/README.md", "capture", "capture_example_test.go"},
+		{"appliance/appliancetest/README.md", "cable", "cable_example_test.go"},
 		{"appliance/appliancetest/README.md", "fault", "fault_example_test.go"},
 		{"appliance/appliancetest/README.md", "clock", "clock_example_test.go"},
 		{"appliance/appliancetest/README.md", "syslog", "syslog_example_test.go"},
