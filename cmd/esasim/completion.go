@@ -73,6 +73,7 @@ func predictors(line string) map[string]complete.Predictor {
 		"command":     complete.PredictSet(commandNames()...),
 		"file":        complete.PredictFiles("*"),
 		"directory":   complete.PredictDirs("*"),
+		"deploy":      complete.PredictSet(fixtures.DeployFiles()...),
 		"builtin":     complete.PredictSet(fixtures.Topologies()...),
 		"topology": complete.PredictOr(
 			complete.PredictSet(fixtures.Topologies()...), complete.PredictFiles("*.yaml")),

@@ -34,6 +34,7 @@ type flags struct {
 	Topology   topologies `cmd:"" help:"List, print and check topologies."`
 	Check      checkRun   `cmd:"" help:"Look for contradictions between the record, the captures and the logs of a run."`
 	Client     client     `cmd:"" help:"Print a client for programs in Python or for shell scripts."`
+	Deploy     deploy     `cmd:"" help:"Print a file that runs the program in Compose, Kubernetes or containerlab."`
 	Filter     filter     `cmd:"" help:"Try a capture filter outside an appliance."`
 	Help       help       `cmd:"" help:"Print the help of a verb."`
 	Man        man        `cmd:"" help:"Print the manual page of this program."`
