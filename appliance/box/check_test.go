@@ -227,6 +227,9 @@ func lies() []lie {
 				}
 			}
 		}},
+		{"a capture at another interface", "segments-at-their-interface", func(_ *testing.T, r *check.Run) {
+			r.Captures[0].Interface = "Management"
+		}},
 		{"a doubled log line", "lines-once", func(t *testing.T, r *check.Run) {
 			i := lineOf(t, r, "Start MID")
 			insert(r, i, *r.Record.Events[i])

@@ -28,8 +28,9 @@ const (
 // A Capture is a file with the frames that passed one or more places of the network.
 type Capture struct {
 	Name string // of the file
-	// Interface is the interface of the appliance at which the frames were captured: "Data 1".
-	// The record says it for a capture of the appliance itself, a pcapng file for each frame.
+	// Interface is the interface of the appliance at which the frames were captured: "Data 1". It is
+	// for the caller to set; "": the record says it for a capture of the appliance itself, and a
+	// pcapng file for each frame.
 	Interface string
 	Frames    []*Frame
 	Size      int64 // bytes of the file

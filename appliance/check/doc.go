@@ -50,29 +50,31 @@
 //     an answered query shows with its answer.
 //  16. counters-have-all-frames: An interface has counted at least the frames that a capture shows
 //     of it.
-//  17. lines-once: An event is told once in a log: it does not cause the same line twice.
-//  18. lines-name-their-cause: A line of the mail log names the MID, ICID or DCID of the event that
+//  17. segments-at-their-interface: A capture at an interface of the appliance shows what the
+//     appliance sends over connections of that interface only.
+//  18. lines-once: An event is told once in a log: it does not cause the same line twice.
+//  19. lines-name-their-cause: A line of the mail log names the MID, ICID or DCID of the event that
 //     it tells.
-//  19. commands-in-the-log: A command is in the CLI log once, or never if there is no such log.
-//  20. alerts-have-trouble: An alert is about a trouble that was found, with the same text, or a
+//  20. commands-in-the-log: A command is in the CLI log once, or never if there is no such log.
+//  21. alerts-have-trouble: An alert is about a trouble that was found, with the same text, or a
 //     repetition of one.
-//  21. syslog-was-logged: A record that a syslog server has received is a line that was logged
+//  22. syslog-was-logged: A record that a syslog server has received is a line that was logged
 //     before.
-//  22. syslog-numbers: A syslog server numbers the records that it receives without gaps.
-//  23. mail-over-connections: Each ICID and DCID has an address and port of a connection that was
+//  23. syslog-numbers: A syslog server numbers the records that it receives without gaps.
+//  24. mail-over-connections: Each ICID and DCID has an address and port of a connection that was
 //     opened before.
-//  24. messages-live-once: A message is started once and finished once, and nothing happens to it
+//  25. messages-live-once: A message is started once and finished once, and nothing happens to it
 //     after that.
-//  25. accepted-mail-is-somewhere: When the mail system stops, each accepted message is finished or
+//  26. accepted-mail-is-somewhere: When the mail system stops, each accepted message is finished or
 //     in the queue, and not both.
-//  26. recipients-end-once: Each recipient of a finished message was delivered, bounced or deleted,
+//  27. recipients-end-once: Each recipient of a finished message was delivered, bounced or deleted,
 //     and only one of these, once.
-//  27. deliveries-arrive: A message that was delivered to a simulated mail server was received
+//  28. deliveries-arrive: A message that was delivered to a simulated mail server was received
 //     there.
-//  28. one-capture-at-a-time: The appliance runs one capture of its users at a time.
-//  29. transfers-are-whole: A file that was fetched or stored has the size and the SHA-256 that the
+//  29. one-capture-at-a-time: The appliance runs one capture of its users at a time.
+//  30. transfers-are-whole: A file that was fetched or stored has the size and the SHA-256 that the
 //     record says.
-//  30. log-files-agree: A log file has the lines that were written to that log, in their order,
+//  31. log-files-agree: A log file has the lines that were written to that log, in their order,
 //     each once.
 //
 // # Decisions

@@ -28,7 +28,61 @@ func packetInvariants() []Invariant {
 		Name:     "counters-have-all-frames",
 		Sentence: "An interface has counted at least the frames that a capture shows of it.",
 		check:    checkCounters,
+	}, {
+		Name: "segments-at-their-interface",
+		Sentence: "A capture at an interface of the appliance shows what the appliance sends over " +
+			"connections of that interface only.",
+		check: checkInterfaces,
 	}}
+}
+
+func checkInterfaces(s *story, report reportFunc) {
+	known := make(map[string]bool)
+	for _, e := range s.byKind["interface.changed"] {
+		known[e.text("name")] = true
+	}
+	for _, c := range s.captures {
+		if c.Interface != "" && !known[c.Interface] && len(known) > 0 {
+			report([]Witness{nowhere(c.Name, "captured at %s", c.Interface),
+				nowhere(s.run.Record.Name, "no interface of that name")}, "the appliance has no interface %s", c.Interface)
+			continue
+		}
+		for _, f := range c.Frames {
+			at := c.place()
+			if at == "" && known[f.Interface] {
+				at = f.Interface
+			}
+			p, out, ok := s.sides(f)
+			if at == "" || !ok || !out || f.kind != kindTCP || f.vlan != 0 {
+				continue
+			}
+			if e := s.sentElsewhere(p, at); e != nil {
+				report(append(s.witnesses(e), c.witness(f)), "a segment passes %s", at)
+			}
+		}
+	}
+}
+
+// place returns the interface at which all frames of a capture passed, "" if that is not known.
+func (c *captured) place() string {
+	if c.Interface == "" && c.started != nil {
+		if on := c.started.texts("interfaces"); len(on) == 1 {
+			return on[0]
+		}
+	}
+	return c.Interface
+}
+
+// sentElsewhere returns the event that a connection was opened, if all connections between these
+// addresses were those of other interfaces.
+func (s *story) sentElsewhere(p pair, at string) (opened *Event) {
+	for _, a := range s.byPair[p] {
+		if a.opened == nil || a.opened.text("interface") == "" || a.opened.text("interface") == at {
+			return nil
+		}
+		opened = a.opened
+	}
+	return opened
 }
 
 func checkARP(s *story, report reportFunc) {

@@ -86,7 +86,7 @@ func (d *PendingDial) Connect(ctx context.Context) (network.Conn, error) {
 		h.publishFailed(cause, d.conn.attemptedFrom(), d.config, err)
 		return nil, dialError(d.config, "connect", err)
 	}
-	d.conn.publishOpened(cause, "out", d.config.Owner)
+	d.conn.publishOpened(cause, d.nic, "out", d.config.Owner)
 	return d.conn, nil
 }
 

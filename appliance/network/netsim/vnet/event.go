@@ -101,7 +101,7 @@ type SocketClosed struct {
 func (SocketClosed) Kind() string { return "socket.closed" }
 
 // publishOpened is called when the connection has been established.
-func (c *conn) publishOpened(cause uint64, direction, process string) {
+func (c *conn) publishOpened(cause uint64, nic tcpip.NICID, direction, process string) {
 	stream := c.host.options.Events
 	if stream == nil || c.local == nil {
 		return
@@ -110,23 +110,20 @@ func (c *conn) publishOpened(cause uint64, direction, process string) {
 		Direction: direction, Local: c.local.AddrPort(), Remote: c.remote.AddrPort(), Process: process,
 	}
 	if stream.Hears(opened.Kind()) {
-		opened.Interface = c.host.interfaceOf(c.ep)
+		opened.Interface = c.host.interfaceOf(nic, opened.Local.Addr(), opened.Remote.Addr())
 	}
 	c.opened = events.Publish(stream, cause, opened)
 	c.process = process
 }
 
-// interfaceOf returns the name of the interface that packets of an endpoint pass, "" if that is not
-// known.
-func (h *Host) interfaceOf(ep tcpip.Endpoint) string {
-	info, ok := ep.Info().(*stack.TransportEndpointInfo)
-	if !ok {
-		return ""
-	}
+// interfaceOf returns the name of the interface over which packets between two addresses are sent, ""
+// if that is not known. nic is the one that the caller of Dial has chosen, 0 if none.
+func (h *Host) interfaceOf(nic tcpip.NICID, local, remote netip.Addr) string {
+	nic = h.outgoingNIC(nic, local, remote)
 	h.mu.RLock()
 	defer h.mu.RUnlock()
 	for _, i := range h.ifaces {
-		if i.id == info.RegisterNICID {
+		if i.id == nic {
 			return i.name
 		}
 	}

@@ -252,7 +252,7 @@ func (l *listener) acceptNow() (network.Conn, error) {
 			return nil, l.opError("accept", net.ErrClosed)
 		}
 		l.host.sockets.setID(s)
-		c.publishOpened(0, "in", s.owner)
+		c.publishOpened(0, 0, "in", s.owner)
 		return c, nil
 	case wouldBlock(err):
 		return nil, errNoneWaits
