@@ -50,6 +50,7 @@ type group struct {
 // A node is a box in the picture.
 type node struct {
 	ID       string // of a place: "host/google"; "" if it is none
+	Href     string // where a box leads that is no place; "" if nowhere
 	Kind     string // the class: "host", "interface", "path", "router", "door"
 	Title    string
 	Text     string   // second line

@@ -163,7 +163,15 @@ func (m *sceneMaker) port(i topology.Interface) port {
 		if len(x.Routers) > 0 {
 			text := x.Routers[0].Addr().String()
 			seg.Router = &node{Kind: "router", Title: "gateway", Text: text,
-				Label: "Gateway of " + x.Name + ", " + text}
+				Label: "Gateway of " + x.Name + ", " + text,
+				Href:  "/packets?" + url.Values{"cable": {"gateway/" + x.Name}}.Encode()}
+		}
+		for _, u := range m.t.Uplinks {
+			if u.Interface == i.Name && x.VLAN == 0 {
+				to := u.To.String()
+				seg.Hosts = append(seg.Hosts, node{Kind: "host real", Title: "uplink", Text: to,
+					Label: "Uplink of " + i.Name + " to the real network: " + to})
+			}
 		}
 		for _, h := range m.t.Hosts {
 			if h.Wire == i.Name && h.VLAN == x.VLAN {

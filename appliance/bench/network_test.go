@@ -11,7 +11,7 @@ func TestBreakAHost(t *testing.T) {
 	b, c := open(t)
 	text := c.get("/")
 	has(t, text, `aria-label="Host resolver, 10.0.202.53"`, `aria-label="Interface Data 1, 10.0.202.7"`,
-		`aria-label="Gateway of Data 1, 10.0.202.1"`, `Door ssh`, `data-link="path/google"`)
+		`aria-label="Gateway of Data 1, 10.0.202.1: its packets"`, `Door ssh`, `data-link="path/google"`)
 	text = c.post("/network/break", "at", "host/resolver", "action", "delay", "amount", "20ms", "protocol", "udp")
 	has(t, text, "delay 20ms protocol udp cable resolver", "Repair resolver", `, fault: delay"`)
 	b.Exec("nslookup google.com")

@@ -14,6 +14,7 @@ import (
 func TestRecordPackets(t *testing.T) {
 	b, c := open(t)
 	has(t, c.get("/?at=host%2Fgoogle"), `name="cable" value="google"`)
+	has(t, c.get("/packets?cable=gateway%2FData+1"), `<option value="gateway/Data 1" selected>`)
 	has(t, c.post("/packets/start", "cable", "resolver", "filter", "udp port 53"), "Packets at resolver")
 	rows := c.follow(t, "/packets/1/live?since=0")
 	b.Exec("nslookup google.com")

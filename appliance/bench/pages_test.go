@@ -90,8 +90,37 @@ func TestWorldPage(t *testing.T) {
 		has(t, page, text)
 	}
 	c.post("/faults/preset", "preset", "dns-gone", "on", "yes")
-	has(t, c.post("/world/reset"), "The reset took ")
+	has(t, c.post("/world/reset"), "The world is as it was after the start. That took ")
 	if n := len(b.Faults().List()); n != 0 || b.Now().Year() == 2030 {
 		t.Errorf("after the reset: %d faults, %v", n, b.Now())
+	}
+}
+
+// TestSnapshots saves, restores, downloads and removes one.
+func TestSnapshots(t *testing.T) {
+	b, c := open(t)
+	c.post("/faults/preset", "preset", "dns-gone", "on", "yes")
+	has(t, c.post("/world/snapshot", "name", "dns-is-gone"), "The snapshot dns-is-gone was saved.",
+		`aria-label="Restore dns-is-gone"`)
+	c.post("/faults/clear")
+	has(t, c.post("/world/restore", "name", "dns-is-gone"), "The world is as in the snapshot dns-is-gone.")
+	if n := len(b.Faults().List()); n != 2 {
+		t.Errorf("%d faults after the snapshot was restored, want 2", n)
+	}
+	if file := c.get("/world/snapshots/dns-is-gone"); len(file) < 1024 {
+		t.Errorf("the file of the snapshot has %d bytes", len(file))
+	}
+	for path, want := range map[string]string{
+		"/world/snapshot": "is no name of a snapshot", "/world/restore": "there is no snapshot",
+		"/world/remove": "there is no snapshot",
+	} {
+		status, text := c.try(path, "name", "7")
+		if status != http.StatusBadRequest && status != http.StatusNotFound {
+			t.Errorf("%s: %d", path, status)
+		}
+		has(t, text, want)
+	}
+	if text := c.post("/world/remove", "name", "dns-is-gone"); strings.Contains(text, "Restore dns") {
+		t.Error("the snapshot is still there")
 	}
 }

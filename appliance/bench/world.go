@@ -1,12 +1,20 @@
 package bench
 
 import (
+	"context"
+	"errors"
 	"fmt"
+	"mime"
+	"net/http"
+	"net/url"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/esasim/esasim/appliance"
+	"github.com/esasim/esasim/appliance/box"
 	"github.com/esasim/esasim/appliance/clock"
+	"github.com/esasim/esasim/appliance/network/netsim"
 )
 
 func (s *Server) worldRoutes() []route {
@@ -16,6 +24,10 @@ func (s *Server) worldRoutes() []route {
 		{"POST /world/clock", s.setClock},
 		{"POST /world/advance", s.advanceClock},
 		{"POST /world/reset", s.reset},
+		{"POST /world/snapshot", s.saveSnapshot},
+		{"POST /world/restore", s.restoreSnapshot},
+		{"POST /world/remove", s.removeSnapshot},
+		{"GET /world/snapshots/{name}", s.downloadSnapshot},
 	}
 }
 
@@ -26,8 +38,9 @@ type worldView struct {
 	Up         bool
 	Why        string // why the appliance is not up
 	Since      time.Time
-	Persistent bool // a reset discards a data directory
-	Done       string
+	Persistent bool   // a reset discards a data directory
+	Done       string // what has been done
+	Snapshots  []box.SnapshotInfo
 	Form       string
 }
 
@@ -36,7 +49,7 @@ func (v worldView) Input() string { return v.Now.Format("2006-01-02T15:04:05") }
 
 func (s *Server) worldView() (any, error) {
 	v := worldView{Now: s.box.Now(), Rate: s.box.ClockRate(), Persistent: s.box.Persistent(),
-		Form: s.access.form}
+		Snapshots: s.box.Snapshots(), Form: s.access.form}
 	health, err := s.box.Health()
 	v.Up, v.Since = err == nil, health.Since
 	if err != nil {
@@ -107,17 +120,76 @@ func (s *Server) advanceClock(v *visit) error {
 
 // reset puts the world back to the state of the start.
 func (s *Server) reset(v *visit) error {
+	return s.returnTo(v, "The world is as it was after the start.", s.box.Reset)
+}
+
+// returnTo puts the world back by a function, and says what is done then.
+func (s *Server) returnTo(v *visit, done string, back func(context.Context) error) error {
 	if s.box.Persistent() && v.PostFormValue("confirm") != "yes" {
-		return badRequest("A reset discards configuration, files and mail of a data directory that" +
+		return badRequest("That discards configuration, files and mail of a data directory that" +
 			" outlasts the simulator: tick the box to confirm that.")
 	}
 	if err := s.box.WaitSettled(v.Context()); err != nil {
 		return err
 	}
 	began := clock.System().Mark()
-	if err := s.box.Reset(v.Context()); err != nil {
-		return unavailable("%v", err)
+	if err := back(v.Context()); err != nil {
+		return snapshotError(err)
 	}
 	took := clock.System().Since(began).Round(time.Millisecond)
-	return v.redirect("/world?done=" + fmt.Sprint(took))
+	text := fmt.Sprintf("%s That took %v.", done, took)
+	return v.redirect("/world?" + url.Values{"done": {text}}.Encode())
+}
+
+// snapshotError translates errors of resets and snapshots.
+func snapshotError(err error) error {
+	var wrong *box.SnapshotError
+	var missing *netsim.NotFoundError
+	var conflict *netsim.ConflictError
+	switch {
+	case errors.As(err, &wrong):
+		return badRequest("%s", wrong.Text)
+	case errors.As(err, &missing), errors.As(err, &conflict):
+		return err
+	}
+	return unavailable("%v", err)
+}
+
+func (s *Server) saveSnapshot(v *visit) error {
+	name := strings.TrimSpace(v.PostFormValue("name"))
+	if _, err := s.box.Snapshot(v.Context(), name); err != nil {
+		return snapshotError(err)
+	}
+	text := fmt.Sprintf("The snapshot %s was saved.", name)
+	return v.redirect("/world?" + url.Values{"done": {text}}.Encode())
+}
+
+func (s *Server) restoreSnapshot(v *visit) error {
+	name := v.PostFormValue("name")
+	return s.returnTo(v, fmt.Sprintf("The world is as in the snapshot %s.", name),
+		func(ctx context.Context) error { return s.box.Restore(ctx, name) })
+}
+
+func (s *Server) removeSnapshot(v *visit) error {
+	if err := s.box.RemoveSnapshot(v.PostFormValue("name")); err != nil {
+		return err
+	}
+	return v.redirect("/world")
+}
+
+// downloadSnapshot sends the file of a snapshot, which esasim ctl reads again.
+func (s *Server) downloadSnapshot(v *visit) error {
+	name := v.PathValue("name")
+	known := func(x box.SnapshotInfo) bool { return x.Name == name }
+	if !slices.ContainsFunc(s.box.Snapshots(), known) {
+		return refuse(http.StatusNotFound, "There is no snapshot %s.", name)
+	}
+	h := v.w.Header()
+	h.Set("Content-Type", "application/x-tar")
+	h.Set("Content-Disposition", mime.FormatMediaType("attachment",
+		map[string]string{"filename": name + ".tar"}))
+	if err := s.box.WriteSnapshot(name, v.w); err != nil {
+		panic(http.ErrAbortHandler) // the client must not take the file for complete
+	}
+	return nil
 }
