@@ -43,8 +43,10 @@ type Box struct {
 	instance    *instance
 	addrs       map[string]netip.AddrPort
 	powerAction appliance.PowerAction // the last one of an administrator
-	powerDone   chan struct{}         // closed when powerAction is done; nil: there was none
-	resetCtx    context.Context       // ends at the next reset
+	offDone     chan struct{}         // closed when the box is switched on again; nil: it is on
+	serial      *consoleCable
+	powerDone   chan struct{}   // closed when powerAction is done; nil: there was none
+	resetCtx    context.Context // ends at the next reset
 	endResetCtx context.CancelFunc
 	snapshots   map[string]*snapshot
 }
@@ -84,6 +86,7 @@ func New(o Options) (*Box, error) {
 	b.faults.PublishTo(b.stream)
 	b.cables = packets.New(packets.Options{Clock: b.o.Clock, Events: b.stream})
 	b.stopCtx, b.cancelStop = context.WithCancel(context.Background())
+	b.serial = newConsoleCable()
 	b.resetCtx, b.endResetCtx = context.WithCancel(context.Background())
 	return b, nil
 }
@@ -139,6 +142,7 @@ func (b *Box) stop(ctx context.Context) error {
 func (b *Box) setStopped() {
 	b.stopped = true
 	b.uplinks.Close()
+	b.setOff(false)
 	b.closeDone.Do(func() {
 		b.cables.Close()
 		close(b.done)
@@ -150,20 +154,22 @@ func (b *Box) setStopped() {
 func (b *Box) Done() <-chan struct{} { return b.done }
 
 // WaitSettled waits for the reboot or shutdown that an administrator has begun, if there is
-// one. If ctx ends first, it returns the cause.
+// one. It returns ErrOff if the appliance is switched off then and, if ctx ends first, its cause.
 func (b *Box) WaitSettled(ctx context.Context) error {
 	b.mu.Lock()
 	done := b.powerDone
 	b.mu.Unlock()
-	if done == nil {
-		return nil
+	if done != nil {
+		select {
+		case <-done:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
 	}
-	select {
-	case <-done:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
+	if b.off() != nil {
+		return ErrOff
 	}
+	return nil
 }
 
 // Appliance returns the current appliance; a reboot makes another. It must not be called
@@ -251,7 +257,7 @@ func (b *Box) switchPower(action appliance.PowerAction, grace time.Duration) {
 func (b *Box) reboot(grace time.Duration, erase bool) {
 	b.power.Lock()
 	defer b.power.Unlock()
-	if b.stopped {
+	if b.stopped || b.off() != nil {
 		return
 	}
 	ctx, cancel := context.WithTimeout(b.stopCtx, grace)

@@ -2,6 +2,7 @@ package box
 
 import (
 	"context"
+	"errors"
 	"io"
 	"sync"
 
@@ -21,6 +22,10 @@ func (b *Box) Console(
 	line := readLine(in)
 	defer line.close()
 	for {
+		cable, over, err := b.awaitConsole(ctx)
+		if over || err != nil {
+			return err
+		}
 		s := b.current()
 		c := shell.Console{
 			Appliance: s.appliance, Commands: commands.All(),
@@ -28,24 +33,37 @@ func (b *Box) Console(
 		}
 		session, end := context.WithCancelCause(ctx)
 		stop := context.AfterFunc(s.ctx, func() { end(context.Cause(s.ctx)) })
-		err := c.Serve(session)
+		unplug := context.AfterFunc(cable.ctx, func() { end(context.Cause(cable.ctx)) })
+		err = c.Serve(session)
 		stop()
+		unplug()
 		end(nil)
-		if ctx.Err() != nil || s.ctx.Err() == nil {
+		if ctx.Err() != nil || s.ctx.Err() == nil && cable.ctx.Err() == nil {
 			return err // in has ended, or ctx has
 		}
-		if err := b.WaitSettled(ctx); err != nil {
+		if err := b.awaitNext(ctx, s); err != nil {
 			return err
 		}
-		if b.current() != s { // it was a reboot
-			continue
-		}
-		select {
-		case <-b.done:
-			return nil
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		}
+	}
+}
+
+// awaitNext waits until s is not stopping any more: until another instance runs, the box is switched
+// off, or it has stopped. If s runs, it returns at once.
+func (b *Box) awaitNext(ctx context.Context, s *instance) error {
+	if s.ctx.Err() == nil {
+		return nil
+	}
+	if err := b.WaitSettled(ctx); err != nil && !errors.Is(err, ErrOff) {
+		return err
+	}
+	if b.current() != s || b.off() != nil {
+		return nil
+	}
+	select {
+	case <-b.done:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
 	}
 }
 

@@ -68,6 +68,9 @@ func (b *Box) Health() (Health, error) {
 			return Health{}, errors.New("the appliance is rebooting")
 		}
 	}
+	if b.off() != nil {
+		return Health{}, ErrOff
+	}
 	return s.health()
 }
 

@@ -35,7 +35,8 @@ func (b *Box) Persistent() bool { return b.o.Persistent }
 // and what servers have received.
 // Open sessions end with a text that says so; their clients have a second to take it. Waits end with
 // ErrReset. The doors keep their addresses and stay open: clients that connect meanwhile wait.
-// Events go on. A clock.Fake keeps the time to which it was advanced.
+// Events go on. An appliance that is switched off is switched on. A clock.Fake keeps the time to
+// which it was advanced.
 //
 // A new appliance boots in a new world over the files of the start. If Dir was not empty then, its
 // content was read into memory; if that was more than MaxBaseline bytes, Reset returns an error and
@@ -57,7 +58,7 @@ func (b *Box) resetTo(ctx context.Context, to *snapshot) error {
 	case ctx.Err() != nil:
 		return context.Cause(ctx)
 	}
-	settled := b.unsettle()
+	settled := b.unsettle(appliance.Reboot)
 	defer settled()
 	b.endWaits()
 	restarted := Restarted{}
@@ -86,6 +87,7 @@ func (b *Box) resetTo(ctx context.Context, to *snapshot) error {
 		return fmt.Errorf("reset: the appliance does not boot: %w", err)
 	}
 	b.setCurrent(s)
+	b.setOff(false)
 	b.Traffic().Start()
 	return nil
 }
@@ -105,12 +107,12 @@ func (b *Box) restart(doors *netsim.HeldDoors, to *snapshot) (*instance, error) 
 	return b.bootWith(context.Background(), how)
 }
 
-// unsettle makes WaitSettled wait until settled is called.
-func (b *Box) unsettle() (settled func()) {
+// unsettle makes WaitSettled wait until settled is called. action is what happens meanwhile.
+func (b *Box) unsettle(action appliance.PowerAction) (settled func()) {
 	done := make(chan struct{})
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.powerDone, b.powerAction = done, appliance.Reboot
+	b.powerDone, b.powerAction = done, action
 	return func() { close(done) }
 }
 

@@ -139,6 +139,9 @@ func (b *Box) takeSnapshot(ctx context.Context) (*snapshot, error) {
 	if !b.started || b.stopped {
 		return nil, netsim.ErrStopped
 	}
+	if b.off() != nil {
+		return nil, ErrOff
+	}
 	i := b.current()
 	if err := i.appliance.Sync(ctx); err != nil {
 		return nil, fmt.Errorf("snapshot: %w", err)

@@ -226,7 +226,7 @@ func (s *Server) reset(r *http.Request) (any, error) {
 		refused.Status = http.StatusConflict
 		return nil, refused
 	}
-	if err := s.box.WaitSettled(r.Context()); err != nil {
+	if err := s.box.WaitSettled(r.Context()); err != nil && !errors.Is(err, box.ErrOff) {
 		return nil, err
 	}
 	cursor, started := s.box.Cursor(), time.Now() //nolint:forbidigo // measures the machine's time

@@ -54,6 +54,9 @@ func FuzzDocument(f *testing.F) {
 		if len(b.Faults().List()) > 50 {
 			b.Faults().Clear() // so that they do not add up
 		}
+		if err := b.PowerOn(t.Context()); err != nil {
+			t.Error(err)
+		}
 	})
 }
 

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/esasim/esasim/appliance/box"
 	"github.com/esasim/esasim/appliance/network/netsim"
 	"github.com/esasim/esasim/appliance/network/netsim/topology"
 )
@@ -137,7 +138,7 @@ func problemOf(err error) Problem {
 		p.Status = http.StatusNotFound
 	case errors.As(err, &conflict):
 		p.Status = http.StatusConflict
-	case errors.Is(err, netsim.ErrStopped):
+	case errors.Is(err, netsim.ErrStopped), errors.Is(err, box.ErrOff):
 		p.Status = http.StatusServiceUnavailable
 	}
 	p.Title, p.Error = http.StatusText(p.Status), p.Detail

@@ -30,6 +30,8 @@ type ctl struct {
 	Run      runLine     `cmd:"" help:"Run a command line of the appliance, as on its serial console."`
 	World    ctlWorld    `cmd:"" name:"topology" help:"Print the topology as it is now, with faults, rules and stopped servers, as a file that --topology takes."`
 	Metrics  ctlMetrics  `cmd:"" help:"Print figures of the appliance, of its world and of the process, as Prometheus reads them."`
+	Power    ctlPower    `cmd:"" help:"Reboot the appliance, and switch it off and on."`
+	Console  ctlConsole  `cmd:"" help:"Disconnect and connect the serial console."`
 	Clock    ctlClock    `cmd:"" help:"Show and set the appliance's clock."`
 	Guard    ctlGuard    `cmd:"" help:"List and free the client addresses that are blocked after failed logins."`
 	Events   ctlEvents   `cmd:"" help:"Show what happens."`

@@ -52,9 +52,12 @@ func TestCtlActions(t *testing.T) {
 	p := start(t, shortHome(t))
 	p.expectCtl(t, `^Username: admin\n`, "run", "whoami")
 	p.expectCtl(t, `^\[example\.com\]> \n`, "run", "-a", "new.example.com", "sethostname; commit -y")
-	for line, want := range map[string]int{"sethostname": 2, "uname": 1, "exit": 0} {
-		if status, out, stderr := p.ctl(t, "run", line); status != want {
-			t.Errorf("run %s: %d %s%s", line, status, out, stderr)
+	for _, c := range []struct {
+		line   string
+		status int
+	}{{"sethostname", 2}, {"uname", 1}, {"exit", 0}} {
+		if status, out, stderr := p.ctl(t, "run", c.line); status != c.status {
+			t.Errorf("run %s: %d %s%s", c.line, status, out, stderr)
 		}
 	}
 	p.expectCtl(t, `(?m)^cli_logs +CLI Audit Logs +Information +1 +manual$`, "log", "list")
@@ -68,6 +71,11 @@ func TestCtlActions(t *testing.T) {
 	p.expectCtl(t, `^hostname: new\.example\.com -> newer\.example\.com\n$`, "config", "load", file)
 	p.expectCtl(t, `^Revision 2 was committed at `, "config", "commit", "why")
 	p.expectCtl(t, `^There are no changes\.\n$`, "config", "changes")
+	for _, line := range []string{"power off", "power on", "power reboot", "console off"} {
+		p.expectCtl(t, "^$", strings.Fields(line)...)
+	}
+	p.expectCtl(t, `^on\n$`, "power", "show")
+	p.expectCtl(t, `^disconnected\n$`, "console", "show")
 	_, now, _ := p.ctl(t, "topology")
 	yaml := filepath.Join(t.TempDir(), "now.yaml")
 	if err := os.WriteFile(yaml, []byte(now), 0o600); err != nil {
