@@ -49,9 +49,9 @@
 //
 // # Bounds
 //
-// At most maxStreams streams and maxTerminals terminals are open, and maxTapes recordings kept, each
-// with up to maxTapeBytes; another one is refused. A stream that is too slow misses events and says
-// so. A recording that is full ends.
+// At most maxStreams streams and maxTerminals terminals are open, and maxTapes recordings kept,
+// each with up to maxTapeBytes; another one is refused. A stream that is too slow misses events and
+// says so. A recording that is full ends.
 //
 // # Locks
 //

@@ -77,8 +77,9 @@ func (o *streamWriter) pause(d time.Duration) bool {
 	return clock.System().Sleep(o.ctx, d) == nil
 }
 
-// streamParts sends parts of a page when they have changed: the definitions of a template with these
-// names, with the data that view returns. Scripts replace the elements with the same data-part.
+// streamParts sends parts of a page when they have changed: the definitions of a template with
+// these names, with the data that view returns. Scripts replace the elements with the same
+// data-part.
 func (s *Server) streamParts(
 	v *visit, template string, view func() (any, error), parts ...string,
 ) error {

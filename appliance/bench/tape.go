@@ -118,8 +118,8 @@ func (t *tape) state() tapeState {
 	return tapeState{t.file, t.packets, t.lost, t.ended, t.changed}
 }
 
-// open returns what is recorded as a capture, with its index. old is an earlier index of the tape, or
-// nil.
+// open returns what is recorded as a capture, with its index. old is an earlier index of the tape,
+// or nil.
 func (s tapeState) open(ctx context.Context, old *dissect.Index) (
 	*dissect.Capture, *dissect.Index, error) {
 	c, err := dissect.Open(bytes.NewReader(s.file), int64(len(s.file)))

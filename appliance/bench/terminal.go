@@ -29,8 +29,9 @@ func (s *Server) showTerminal(v *visit) error {
 	return s.show(v, "terminal.html", page{Title: "Terminal", Wide: true})
 }
 
-// serveTerminal connects a WebSocket with the serial console. Binary messages are what the user types
-// and what the console prints; text messages of the client are the size of its terminal, as JSON.
+// serveTerminal connects a WebSocket with the serial console. Binary messages are what the user
+// types and what the console prints; text messages of the client are the size of its terminal, as
+// JSON.
 func (s *Server) serveTerminal(v *visit) error {
 	select {
 	case s.terminals <- struct{}{}:
