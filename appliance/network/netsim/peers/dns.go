@@ -40,7 +40,10 @@ const DNSKind = "dns"
 var _ = register(Kind{
 	Name: DNSKind, Title: "a DNS server", Port: 53,
 	Options: map[string]func(string) error{"zone": checkZone, "records": checkRecords},
-	New:     func(c Config) Peer { return &DNSServer{config: c, zone: newZone(c), changed: make(chan struct{})} },
+	New: func(c Config) Peer {
+		zone := sync.OnceValue(func() *zone { return newZone(c) })
+		return &DNSServer{config: c, zone: zone, changed: make(chan struct{})}
+	},
 })
 
 // A DNSServer answers authoritatively for all names of its world (A, AAAA, PTR and MX), over
@@ -52,7 +55,7 @@ var _ = register(Kind{
 //	         clients to those servers
 type DNSServer struct {
 	config  Config
-	zone    *zone
+	zone    func() *zone // made for the first query
 	servers []*dns.Server
 	running sync.WaitGroup
 
@@ -143,11 +146,11 @@ func (d *DNSServer) Stop() {
 func (d *DNSServer) answer(w dns.ResponseWriter, q *dns.Msg) {
 	reply := new(dns.Msg)
 	reply.SetReply(q)
-	reply.RecursionAvailable = d.zone.apex == ""
+	reply.RecursionAvailable = d.zone().apex == ""
 	if len(q.Question) != 1 || q.Opcode != dns.OpcodeQuery {
 		reply.Rcode = dns.RcodeNotImplemented
 	} else {
-		d.zone.answer(reply, q.Question[0])
+		d.zone().answer(reply, q.Question[0])
 	}
 	limit := dns.MaxMsgSize
 	if _, stream := w.RemoteAddr().(*net.TCPAddr); !stream {
