@@ -197,9 +197,11 @@ func goroutinesOfStacks(n int) int { return n * runtime.GOMAXPROCS(0) }
 // recorded one, or a while.
 func measureBoot(t *testing.T, want figures) figures {
 	const boxes = 8
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(2)) // the stacks have a goroutine for each processor
 	plan := labBlueprint(t)
 	warm, warmFiles := startMany(t, plan, t.TempDir(), 1) // decodes and loads what boxes share
 	var before, after runtime.MemStats
+	live := liveBytes()
 	goroutinesBefore := runtime.NumGoroutine()
 	runtime.ReadMemStats(&before)
 	dir := t.TempDir()
@@ -211,8 +213,10 @@ func measureBoot(t *testing.T, want figures) figures {
 	waitUntil(t, func() bool { return float64(goroutines()) <= want["boot goroutines"] })
 	f := figures{
 		"boot allocations": float64(after.Mallocs-before.Mallocs) / boxes,
+		"boot bytes":       float64(after.TotalAlloc-before.TotalAlloc) / boxes,
 		"boot goroutines":  float64(goroutines()),
 		"boot files":       0,
+		"idle bytes":       float64(int64(liveBytes()-live)) / boxes,
 	}
 	err := filepath.WalkDir(filepath.Join(dir, "0"), func(string, fs.DirEntry, error) error {
 		f["boot files"]++
@@ -232,10 +236,10 @@ func measureBoot(t *testing.T, want figures) figures {
 }
 
 // TestBootFigures holds what an appliance costs that has been started and that nobody uses: files
-// include directories.
+// include directories. Boot bytes are all that a start allocates, idle bytes what is left of them.
 func TestBootFigures(t *testing.T) {
 	checkFigures(t, func(want figures) figures { return measureBoot(t, want) },
-		"boot allocations", "boot files", "boot goroutines")
+		"boot allocations", "boot bytes", "boot files", "boot goroutines", "idle bytes")
 }
 
 // TestSessionFigures holds what logins, commands and idle sessions cost that come through the door.
