@@ -8,5 +8,8 @@
 // the environment variable ESASIM_REQUIRE_TOOLS is 1, as it is when a change is checked before it
 // is merged, the test fails instead.
 //
+// NewNamespace and InNamespace make network namespaces, in which a test may use the real network of a
+// machine without touching that of this one.
+//
 // SmallDisk mounts a file system that a test can fill up.
 package tooltest

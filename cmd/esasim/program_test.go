@@ -67,7 +67,13 @@ func start(t *testing.T, home string, args ...string) *program {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "ready.json")
 	args = append([]string{"serve", "--ssh", "127.0.0.1:0", "--ftp", "127.0.0.1:0", "--http", "127.0.0.1:0", "--https", "127.0.0.1:0", "--smtp", "127.0.0.1:0", "--ready", file}, args...)
-	p := &program{Cmd: command(t, home, args...), home: home, readyFile: file, ended: make(chan struct{})}
+	return launch(t, home, file, command(t, home, args...))
+}
+
+// launch runs a command of the program, which writes a ready file, until the test ends.
+func launch(t *testing.T, home, file string, c *exec.Cmd) *program {
+	t.Helper()
+	p := &program{Cmd: c, home: home, readyFile: file, ended: make(chan struct{})}
 	out, err := p.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)

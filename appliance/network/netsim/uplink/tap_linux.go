@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"syscall"
 	"time"
@@ -24,6 +25,9 @@ type tap struct {
 func newTAP(name string) (opener, error) { return &tap{name: name}, nil }
 
 func (t *tap) open(ctx context.Context, waiting func(string)) (link, error) {
+	if _, err := net.InterfaceByName(t.name); err != nil && t.file != nil {
+		t.forget() // it has been removed
+	}
 	if t.file == nil {
 		if err := t.create(); err != nil {
 			return nil, &fatalError{err}
@@ -34,7 +38,7 @@ func (t *tap) open(ctx context.Context, waiting func(string)) (link, error) {
 		return nil, err
 	}
 	_ = t.file.SetDeadline(time.Time{})
-	l := &tapLink{tap: t, file: t.file}
+	l := &tapLink{file: t.file}
 	if l.conn, err = t.file.SyscallConn(); err != nil {
 		return nil, err
 	}
@@ -78,7 +82,6 @@ func (t *tap) close() {
 }
 
 type tapLink struct {
-	tap     *tap
 	file    *os.File
 	conn    syscall.RawConn
 	watch   *carrierWatch
@@ -113,13 +116,10 @@ func (l *tapLink) receive() ([][]byte, error) {
 	if len(l.frames) > 0 {
 		return l.frames, nil // an error comes again
 	}
-	if errors.Is(err, unix.EBADFD) { // the device has been removed
-		l.tap.forget()
-	}
 	return nil, l.watch.reason(err)
 }
 
-// forget closes the device, so that the next link creates it again.
+// forget closes the device, so that it is created again.
 func (t *tap) forget() {
 	t.file.Close()
 	t.file = nil
