@@ -87,6 +87,12 @@ func (s *Server) streamParts(
 		sent := map[string]string{}
 		for {
 			data, err := view()
+			if _, why := s.box.Health(); err != nil && why != nil { // it may come up again
+				if out.comment("not up") != nil || !out.pause(liveInterval) {
+					return nil
+				}
+				continue
+			}
 			if err != nil {
 				return err
 			}

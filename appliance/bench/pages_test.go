@@ -124,3 +124,22 @@ func TestSnapshots(t *testing.T) {
 		t.Error("the snapshot is still there")
 	}
 }
+
+// TestPagesOfAnApplianceThatIsOff: they say so, and work again when it is on.
+func TestPagesOfAnApplianceThatIsOff(t *testing.T) {
+	b, c := open(t)
+	if err := b.PowerOff(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{"/", "/faults", "/servers", "/packets", "/events", "/tables", "/world", "/mail/mail"} {
+		if status, text := c.do(http.MethodGet, path, nil); status >= 500 && status != http.StatusServiceUnavailable {
+			t.Errorf("%s: %d\n%s", path, status, text)
+		}
+	}
+	has(t, c.get("/world"), `<strong class="bad">`)
+	if err := b.PowerOn(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	has(t, c.get("/world"), "up</span> since")
+	has(t, c.get("/tables"), "LISTEN")
+}

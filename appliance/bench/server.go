@@ -210,6 +210,9 @@ func (s *Server) handlerOf(f func(*visit) error) http.HandlerFunc {
 			return
 		}
 		status, text := statusOf(err)
+		if _, why := s.box.Health(); why != nil && status == http.StatusInternalServerError {
+			status, text = http.StatusServiceUnavailable, fmt.Sprintf("Not now: %v.", why)
+		}
 		if status == http.StatusInternalServerError {
 			s.logger.Error("bench", "request", r.Method+" "+r.URL.Path, "error", err)
 		}
