@@ -60,9 +60,9 @@ func Write(w io.Writer, families []Family) error {
 		for _, s := range f.Samples {
 			out.WriteString(f.Name)
 			out.WriteString(s.labels())
-			out.WriteByte(' ')
+			out.WriteString(" ")
 			out.WriteString(formatValue(s.Value))
-			out.WriteByte('\n')
+			out.WriteString("\n")
 		}
 	}
 	if err := out.Flush(); err != nil {
