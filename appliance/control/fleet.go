@@ -15,12 +15,12 @@ const memberPath = " /v1/appliances/{appliance}/{request...}"
 
 // fleetRoutes returns the requests that only the server of a fleet answers.
 func (s *Server) fleetRoutes() []route {
-	list := []route{
+	list := append(s.fleetActionRoutes(), []route{
 		{"GET /v1/health", s.getFleetHealth},
 		{"GET /v1/appliances", s.listAppliances},
 		{"GET /v1/appliances/{appliance}", s.getAppliance},
 		{"PUT /v1/appliances/{appliance}", s.putAppliance},
-	}
+	}...)
 	for _, method := range methods() {
 		list = append(list, route{method + memberPath, s.askMember})
 	}

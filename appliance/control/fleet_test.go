@@ -6,8 +6,10 @@ import (
 	"crypto/ed25519"
 	"net/netip"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/esasim/esasim/appliance/box"
 	"github.com/esasim/esasim/appliance/control"
@@ -114,5 +116,59 @@ func TestAppliancesOfAFleetStopAndStart(t *testing.T) {
 	list, err := client.Appliances(within(t))
 	if err != nil || len(list) != 3 || list[2].Name != "a-3" {
 		t.Errorf("%+v, %v", list, err)
+	}
+}
+
+// What is done to all appliances says on which it was done. One that is stopped is left out.
+func TestActionsOnAFleet(t *testing.T) {
+	socket, f := serveFleet(t)
+	client := dialControl(t, "unix", socket)
+	if _, err := client.SetAppliance(within(t), "a-2", false); err != nil {
+		t.Fatal(err)
+	}
+	both := func(o fleet.Outcome, err error) {
+		t.Helper()
+		if err != nil || !slices.Equal(o.Done, []string{"a-1", "a-3"}) || len(o.Failed) != 0 {
+			t.Errorf("%+v, %v", o, err)
+		}
+	}
+
+	before := f.Member("a-1").Box().Appliance()
+	both(client.RebootFleet(within(t), 1))
+	if f.Member("a-1").Box().Appliance() == before {
+		t.Error("a-1 was not rebooted")
+	}
+
+	both(client.SetFleetClocks(within(t), "2030-01-02T03:04:05Z", time.Hour, 24*time.Hour))
+	for name, day := range map[string]int{"a-1": 2, "a-3": 4} { // a-3 is in place 2
+		if now := f.Member(name).Box().Now().UTC(); now.Day() != day || now.Hour() != 4 {
+			t.Errorf("%s has the time %v, want day %d, hour 4", name, now, day)
+		}
+	}
+
+	rule := map[string]string{"action": "drop", "to": "192.0.2.53"}
+	both(client.PutFleetFault(within(t), "dns-gone", "100%", rule))
+	o, err := client.PutFleetFault(within(t), "dns-gone", "34%", rule) // the third of three
+	if err != nil || !slices.Equal(o.Done, []string{"a-3"}) {
+		t.Errorf("%+v, %v", o, err)
+	}
+	if list := f.Member("a-1").Box().Faults().List(); len(list) != 0 {
+		t.Errorf("a-1 has the faults %v", list)
+	}
+	if o, err := client.RemoveFleetFault(within(t), "dns-gone"); err != nil || !slices.Equal(o.Done, []string{"a-3"}) {
+		t.Errorf("%+v, %v", o, err)
+	}
+	both(client.ResetFleet(within(t), false))
+
+	_, err = client.PutFleetFault(within(t), "x", "200%", rule)
+	if err == nil || !strings.Contains(err.Error(), `"200%", expected a share of the appliances`) {
+		t.Errorf("200%%: %v", err)
+	}
+	o, err = client.PutFleetFault(within(t), "x", "50%", map[string]string{"action": "drop", "path": "nowhere"})
+	if err != nil || len(o.Failed) == 0 {
+		t.Errorf("an unknown path: %+v, %v", o, err)
+	}
+	if _, err := client.RemoveFleetFault(within(t), "y"); err == nil || !strings.Contains(err.Error(), `no appliance has a fault called "y"`) {
+		t.Errorf("an unknown fault: %v", err)
 	}
 }

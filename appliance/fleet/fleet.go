@@ -146,6 +146,9 @@ func (f *Fleet) each(members []*Member, parallel int, do func(*Member) error) er
 // Name returns the name of the fleet.
 func (f *Fleet) Name() string { return f.o.File.Name }
 
+// Persistent reports whether the data of the appliances outlast the process.
+func (f *Fleet) Persistent() bool { return f.o.Persistent }
+
 // Shard returns the shard that this fleet is.
 func (f *Fleet) Shard() Shard { return f.o.Shard }
 
