@@ -164,7 +164,7 @@ func TestActionsOnAFleet(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), `"200%", expected a share of the appliances`) {
 		t.Errorf("200%%: %v", err)
 	}
-	o, err = client.PutFleetFault(within(t), "x", "50%", map[string]string{"action": "drop", "path": "nowhere"})
+	o, err = client.PutFleetFault(within(t), "x", "100%", map[string]string{"action": "drop", "path": "nowhere"})
 	if err != nil || len(o.Failed) == 0 {
 		t.Errorf("an unknown path: %+v, %v", o, err)
 	}
