@@ -272,9 +272,6 @@ func (u *Uplink) wait(reason string, err error) {
 	changed := u.reason != reason
 	u.reason = reason
 	u.mu.Unlock()
-	if changed {
-		u.logger.Warn("the uplink is not connected", "reason", reason)
-	}
 	u.settle.Do(func() {
 		fatal, conflict := (*fatalError)(nil), (*conflictError)(nil)
 		if errors.As(err, &fatal) || errors.As(err, &conflict) {
@@ -283,6 +280,9 @@ func (u *Uplink) wait(reason string, err error) {
 		}
 		close(u.settled)
 	})
+	if changed && u.startErr == nil {
+		u.logger.Warn("the uplink is not connected", "reason", reason)
+	}
 }
 
 // use moves frames over a link until it breaks.
