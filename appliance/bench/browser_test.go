@@ -82,8 +82,21 @@ func byXPath(format string, a ...any) chromedp.Search {
 	return chromedp.Search(fmt.Sprintf(format, a...))
 }
 
-// open opens a page of the bench.
-func (w *window) open(path string) { w.t.Helper(); w.do(chromedp.Navigate(w.base + path)) }
+// open opens a page of the bench. If the open page was loading itself again at that moment, the
+// browser drops the other page, which is then opened again.
+func (w *window) open(path string) {
+	w.t.Helper()
+	for range 5 {
+		_, err := step(w, chromedp.Navigate(w.base+path))
+		if err == nil {
+			return
+		}
+		if !strings.Contains(err.Error(), "net::ERR_ABORTED") {
+			w.t.Fatal(err)
+		}
+	}
+	w.t.Fatalf("%s was dropped five times", path)
+}
 
 // sees waits for a text in the page.
 func (w *window) sees(text string) {
