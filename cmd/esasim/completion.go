@@ -92,6 +92,7 @@ func predictors(line string) map[string]complete.Predictor {
 	}
 	maps.Copy(all, worldPredictors(line, running))
 	maps.Copy(all, appliancePredictors(running))
+	all["member"] = memberPredictor(line)
 	return all
 }
 
@@ -148,6 +149,8 @@ func targetOf(line string) *target {
 			value = words[i+1]
 		}
 		switch name {
+		case "--appliance":
+			c.Member = value
 		case "--topology":
 			c.Topology = value
 		case "--socket":

@@ -14,8 +14,28 @@ import (
 func askingPredictor(
 	line string, list func(context.Context, *control.Client) []string,
 ) complete.Predictor {
+	return predictorOf(targetOf(line).client, list)
+}
+
+// memberPredictor returns a predictor of the appliances of the fleet that a command line names. The
+// process that runs the fleet is asked, and not the appliance that --appliance names.
+func memberPredictor(line string) complete.Predictor {
+	return predictorOf(targetOf(line).process, func(ctx context.Context, c *control.Client) (names []string) {
+		list, _ := c.Appliances(ctx)
+		for _, a := range list {
+			names = append(names, a.Name)
+		}
+		return names
+	})
+}
+
+// predictorOf returns a predictor of the words that list gets from a client. Without a client it
+// offers nothing.
+func predictorOf(
+	dial func() (*control.Client, error), list func(context.Context, *control.Client) []string,
+) complete.Predictor {
 	return complete.PredictFunc(func(complete.Args) []string {
-		client, err := targetOf(line).client()
+		client, err := dial()
 		if err != nil {
 			return nil
 		}

@@ -68,6 +68,35 @@ func TestCompletionAsksTheAppliance(t *testing.T) {
 	}
 }
 
+// Completion knows the appliances of the fleet that the line names, and what one of them has.
+func TestCompletionAsksTheFleet(t *testing.T) {
+	home := t.TempDir()
+	data := filepath.Join(home, "data")
+	startFleet(t, home, "--count", "2", "--topology", "minimal", "--data", data)
+	out, err := command(t, home, "ctl", "--socket", data, "--appliance", "esa-2", "fault", "put", "slow",
+		"drop", "--to", "192.0.2.1").CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	ctl := "esasim ctl --socket " + data
+	for _, line := range []string{
+		ctl + " --appliance ", ctl + " fleet start ", ctl + " fleet stop e", ctl + " --appliance es fleet stop ",
+	} {
+		if got := completions(t, line); !slices.Equal(got, []string{"esa-1", "esa-2"}) {
+			t.Errorf("after %q: %q", line, got)
+		}
+	}
+	for name, want := range map[string]string{"esa-1": "all", "esa-2": "1 all slow"} {
+		got := completions(t, ctl+" --appliance "+name+" fault remove ")
+		if strings.Join(got, " ") != want {
+			t.Errorf("faults of %s: %q, want %s", name, got, want)
+		}
+	}
+	if got := completions(t, "esasim ctl --socket /nowhere/x fleet stop "); len(got) != 0 {
+		t.Errorf("appliances without a fleet: %q", got)
+	}
+}
+
 // interactive is typed by expect: the code for a shell, and then the beginning of a word
 // and a tab.
 const interactive = `

@@ -153,7 +153,7 @@ type target struct {
 	Topology string  `predictor:"topology" placeholder:"NAME|FILE" help:"The topology of the appliance, if the appliance uses the default data directory of that topology (default: lab)."`
 	Socket   string  `xor:"where" predictor:"file" env:"ESASIM_SOCKET" placeholder:"PATH" help:"The control socket or the data directory of the appliance, instead of its topology."`
 	Addr     address `xor:"where" placeholder:"ADDR" help:"The address of the control API, as given to the appliance by --ctl, instead of its topology."`
-	Member   string  `name:"appliance" placeholder:"NAME" help:"The appliance of a fleet, whose data directory or address --socket or --addr gives."`
+	Member   string  `name:"appliance" predictor:"member" placeholder:"NAME" help:"The appliance of a fleet, whose data directory or address --socket or --addr gives."`
 }
 
 // topology returns the topology of the appliance if the flags name no socket or address.

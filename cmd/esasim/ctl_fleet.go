@@ -57,7 +57,7 @@ func (l listFleet) Run(t stdio, client *control.Client) error {
 }
 
 type startMember struct {
-	Name string `arg:"" name:"appliance" help:"The name of an appliance: see esasim ctl fleet list."`
+	Name string `arg:"" name:"appliance" predictor:"member" help:"The name of an appliance: see esasim ctl fleet list."`
 }
 
 func (s startMember) Run(client *control.Client) error {
@@ -66,7 +66,7 @@ func (s startMember) Run(client *control.Client) error {
 }
 
 type stopMember struct {
-	Name string `arg:"" name:"appliance" help:"The name of an appliance: see esasim ctl fleet list."`
+	Name string `arg:"" name:"appliance" predictor:"member" help:"The name of an appliance: see esasim ctl fleet list."`
 }
 
 func (s stopMember) Run(client *control.Client) error {
