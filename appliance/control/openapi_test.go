@@ -30,6 +30,7 @@ var loadContract = sync.OnceValues(func() (*contract, error) {
 		return nil, err
 	}
 	openapi3filter.RegisterBodyDecoder("application/x-tar", openapi3filter.FileBodyDecoder)
+	openapi3filter.RegisterBodyDecoder("message/rfc822", openapi3filter.FileBodyDecoder)
 	c := &contract{doc, http.NewServeMux()}
 	for _, pattern := range control.AllPatterns() {
 		c.mux.Handle(pattern, http.NotFoundHandler())
