@@ -122,16 +122,11 @@ func (f *Front) Hold() (*net.TCPListener, error) {
 	if f.listener == nil {
 		return nil, nil
 	}
-	file, err := f.listener.File()
+	l, err := duplicate(f.listener)
 	if err != nil {
 		return nil, fmt.Errorf("hold the door %s: %w", f.Name, err)
 	}
-	defer file.Close()
-	l, err := net.FileListener(file)
-	if err != nil {
-		return nil, fmt.Errorf("hold the door %s: %w", f.Name, err)
-	}
-	return l.(*net.TCPListener), nil
+	return l, nil
 }
 
 // SetOpen opens or shuts the door. Established connections are untouched. If another
