@@ -60,7 +60,7 @@ func checkOutside(t *testing.T, lan *tooltest.Namespace, device string) {
 	}
 }
 
-func TestApplianceOnANetworkInterface(t *testing.T) {
+func TestApplianceOnANetworkInterfaceInNamespaces(t *testing.T) {
 	tooltest.Need(t, "ping", "arping", "ssh", "sshpass")
 	machine, lan := tooltest.NewNamespace(t), tooltest.NewNamespace(t)
 	machine.Cable("ve0", lan, "ve1")
@@ -72,7 +72,7 @@ func TestApplianceOnANetworkInterface(t *testing.T) {
 	}
 }
 
-func TestApplianceOnATAPDevice(t *testing.T) {
+func TestApplianceOnATAPDeviceInNamespaces(t *testing.T) {
 	tooltest.Need(t, "ping", "arping", "ssh", "sshpass")
 	lan := tooltest.NewNamespace(t)
 	if _, err := os.Stat("/dev/net/tun"); err != nil {
@@ -84,7 +84,7 @@ func TestApplianceOnATAPDevice(t *testing.T) {
 	checkOutside(t, lan, "esa0")
 }
 
-func TestApplianceInATunnelOfLinux(t *testing.T) {
+func TestApplianceInATunnelOfLinuxInNamespaces(t *testing.T) {
 	tooltest.Need(t, "ping", "arping", "ssh", "sshpass", "ethtool")
 	machine, lan := tooltest.NewNamespace(t), tooltest.NewNamespace(t)
 	machine.Cable("ve0", lan, "ve1")
@@ -100,7 +100,7 @@ func TestApplianceInATunnelOfLinux(t *testing.T) {
 }
 
 // The frames that a capture of the appliance has, and those that tcpdump sees outside, are the same.
-func TestCapturesInsideAndOutsideAreEqual(t *testing.T) {
+func TestCapturesInsideAndOutsideAreEqualInNamespaces(t *testing.T) {
 	tooltest.Need(t, "ping", "ssh", "scp", "sshpass", "tcpdump", "ethtool")
 	machine, lan := tooltest.NewNamespace(t), tooltest.NewNamespace(t)
 	machine.Cable("ve0", lan, "ve1")

@@ -98,7 +98,7 @@ func offload(flags, kind byte, size, start, distance uint16) (h [10]byte) {
 	return h
 }
 
-func TestPacketSocket(t *testing.T) {
+func TestPacketSocketInNamespaces(t *testing.T) {
 	if !tooltest.InNamespace(t) {
 		return
 	}
@@ -227,7 +227,7 @@ func checksum(b []byte, sum uint32) uint16 {
 }
 
 // The carrier follows that of the interface, which need not exist yet.
-func TestCarrierFollowsTheInterface(t *testing.T) {
+func TestCarrierFollowsTheInterfaceInNamespaces(t *testing.T) {
 	if !tooltest.InNamespace(t) {
 		return
 	}
@@ -266,7 +266,7 @@ func TestLoopbackIsNoEthernet(t *testing.T) {
 	}
 }
 
-func TestTAPDevice(t *testing.T) {
+func TestTAPDeviceInNamespaces(t *testing.T) {
 	if !tooltest.InNamespace(t) {
 		return
 	}
