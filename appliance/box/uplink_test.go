@@ -152,6 +152,34 @@ func TestTwoAppliancesOnOneCable(t *testing.T) {
 	echo(t, dialFrom(t, a, "203.0.113.5:7"))
 }
 
+// What crosses an uplink can be watched. Machines that the uplink replaces have no cable.
+func TestUplinksAreWatched(t *testing.T) {
+	cable := "unix:" + filepath.Join(t.TempDir(), "cable")
+	a, b := newUplinked(t, "a", "192.0.2.25", cable), newUplinked(t, "b", "192.0.2.26", cable)
+	for _, x := range []*box.Box{a, b} {
+		if err := x.Start(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	waitConnected(t, a, b)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	defer cancel()
+	w, err := a.Watch(ctx, "uplink/Data 1", "tcp dst port 22 and dst host 192.0.2.26")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Close()
+	version(t, dialFrom(t, a, "192.0.2.26:22"))
+	if _, err := w.Next(ctx); err != nil {
+		t.Error(err)
+	}
+	for _, c := range a.Cables() {
+		if c.Name == "resolver" || c.Name == "gateway/Data 1" {
+			t.Errorf("%s is not simulated and has a cable", c.Name)
+		}
+	}
+}
+
 // Doors to a real network are off, unless their clients have an address there.
 func TestDoorsToRealNetworks(t *testing.T) {
 	b := newUplinked(t, "a", "192.0.2.25", "unix:"+filepath.Join(t.TempDir(), "cable"))

@@ -7,6 +7,7 @@ import (
 	"strconv"
 
 	"github.com/esasim/esasim/appliance/box"
+	"github.com/esasim/esasim/appliance/network/netsim/uplink"
 )
 
 // readerRoutes returns the routes of requests about the tables of the network and about users.
@@ -16,6 +17,7 @@ func (s *Server) readerRoutes() []route {
 		{"GET /v1/arp", s.ofTables(func(t box.Tables) any { return t.Neighbors })},
 		{"GET /v1/routes", s.ofTables(func(t box.Tables) any { return t.Routes })},
 		{"GET /v1/interfaces", s.ofTables(func(t box.Tables) any { return t.Interfaces })},
+		{"GET /v1/uplinks", s.listUplinks},
 		{"GET /v1/users", s.settled(s.listUsers)},
 		{"GET /v1/sessions", s.settled(s.listSessions)},
 		{"GET /v1/sessions/{session}", s.settled(s.getSession)},
@@ -45,6 +47,10 @@ func (s *Server) ofTables(table func(box.Tables) any) func(*http.Request) (any, 
 		}
 		return table(t), nil
 	})
+}
+
+func (s *Server) listUplinks(*http.Request) (any, error) {
+	return append([]uplink.State{}, s.box.Uplinks()...), nil // never nil, for JSON
 }
 
 func (s *Server) listUsers(*http.Request) (any, error) { return s.box.Users(), nil }
@@ -90,6 +96,11 @@ func (c *Client) Neighbors(ctx context.Context, host string) (list []box.Neighbo
 // Routes returns the routing table of a machine; host is as that of Sockets.
 func (c *Client) Routes(ctx context.Context, host string) (list []box.Route, err error) {
 	return list, c.do(ctx, http.MethodGet, "/v1/routes"+ofHost(host), nil, &list)
+}
+
+// Uplinks returns the cables to real networks.
+func (c *Client) Uplinks(ctx context.Context) (list []uplink.State, err error) {
+	return list, c.do(ctx, http.MethodGet, "/v1/uplinks", nil, &list)
 }
 
 // Interfaces returns the interfaces of a machine with their counters; host is as that of Sockets.

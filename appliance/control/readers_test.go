@@ -1,15 +1,20 @@
 package control_test
 
 import (
+	"context"
+	"crypto/ed25519"
 	"encoding/json"
 	"errors"
 	"net/netip"
+	"path/filepath"
 	"slices"
 	"testing"
 
 	"github.com/esasim/esasim/appliance/box"
 	"github.com/esasim/esasim/appliance/control"
+	"github.com/esasim/esasim/appliance/network/netsim/topology"
 	"github.com/esasim/esasim/appliance/users"
+	"github.com/esasim/esasim/fixtures"
 )
 
 // The tables of the appliance and of hosts are those of package box.
@@ -38,6 +43,48 @@ func TestTables(t *testing.T) {
 	if _, err := c.Routes(ctx, "nobody"); !errors.As(err, &refused) || refused.Status != 404 {
 		t.Errorf("routes of nobody: %v", err)
 	}
+}
+
+// Uplinks are listed with what has crossed them.
+func TestUplinks(t *testing.T) {
+	socket, _ := serve(t, startBox(t, nil))
+	if list, err := dialControl(t, "unix", socket).Uplinks(within(t)); err != nil || len(list) != 0 {
+		t.Errorf("without uplinks: %v, %v", list, err)
+	}
+
+	file, data, _ := fixtures.Topology("minimal")
+	to := "unix:" + filepath.Join(t.TempDir(), "cable")
+	topo, err := box.LoadTopology(file, data, topology.Uplink{
+		Interface: "Data 1", To: uplinkTarget(t, to),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := box.New(box.Options{
+		Topology: topo, Dir: t.TempDir(), HostKey: ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize)),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := b.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { b.Stop(context.Background()) })
+	socket, _ = serve(t, b)
+	list, err := dialControl(t, "unix", socket).Uplinks(within(t))
+	if err != nil || len(list) != 1 || list[0].Interface != "Data 1" || list[0].To != to {
+		t.Errorf("%+v, %v", list, err)
+	}
+}
+
+// uplinkTarget parses the outside end of an uplink.
+func uplinkTarget(t *testing.T, text string) topology.UplinkTarget {
+	t.Helper()
+	u, err := topology.ParseUplink("Data 1=" + text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return u.To
 }
 
 func TestSessions(t *testing.T) {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/esasim/esasim/appliance/box"
 	"github.com/esasim/esasim/appliance/control"
+	"github.com/esasim/esasim/appliance/network/netsim/uplink"
 )
 
 type ctlNet struct {
@@ -18,6 +19,7 @@ type ctlNet struct {
 	ARP        listNeighbors  `cmd:"" name:"arp" help:"List the ARP and NDP caches."`
 	Routes     listRoutes     `cmd:"" help:"List the routing table."`
 	Interfaces listInterfaces `cmd:"" help:"List the interfaces with their counters."`
+	Uplinks    listUplinks    `cmd:"" help:"List the cables to real networks, with what has crossed them."`
 }
 
 // A machine is the flag that names the machine whose table is shown.
@@ -42,6 +44,24 @@ func (l listSockets) Run(t stdio, client *control.Client) error {
 			}
 			return fmt.Sprintf("%s\t%d\t%d\t%v\t%s\t%s\t%s", s.Protocol, s.ReceiveQueue, s.SendQueue,
 				s.Local, remote, cmp.Or(s.State, "-"), cmp.Or(s.Process, "-"))
+		},
+	})
+}
+
+type listUplinks struct{ output }
+
+func (l listUplinks) Run(t stdio, client *control.Client) error {
+	list, err := client.Uplinks(context.Background())
+	return printList(l.output, t, list, err, listing[uplink.State]{
+		empty:    "There are no uplinks.",
+		headings: "INTERFACE\tTO\tSTATE\tRECEIVED\tSENT\tNOT RECEIVED\tNOT SENT",
+		row: func(u uplink.State) string {
+			state := "connected"
+			if !u.Connected {
+				state = "no carrier: " + u.Reason
+			}
+			return fmt.Sprintf("%s\t%s\t%s\t%d\t%d\t%d\t%d", u.Interface, u.To, state, u.Received, u.Sent,
+				u.Invalid+u.Foreign+u.Flooded, u.Storms+u.Overflow)
 		},
 	})
 }

@@ -22,13 +22,14 @@ const (
 	ServerCable    CableKind = "server" // a host's, but only packets from and to one server
 	GatewayCable   CableKind = "gateway"
 	PathCable      CableKind = "path"
+	UplinkCable    CableKind = "uplink" // the cable to a real network
 )
 
 // A Cable is a place where packets can be observed.
 type Cable struct {
 	// Name is that of the interface, host or server in the topology. The cable of a gateway is
-	// "gateway/" and the name of its segment, that of a path "path/" and the name of the path. If
-	// the name belongs to a cable before this one, it has its kind in front: "server/mail".
+	// "gateway/" and the name of its segment, that of a path "path/" and the name of the path, that
+	// of an uplink "uplink/" and the name of the interface. If the name belongs to a cable before this one, it has its kind in front: "server/mail".
 	Name string    `json:"name"`
 	Kind CableKind `json:"kind"`
 	// Link is the type of the packets: Ethernet frames, or IP packets behind the gateways.
@@ -68,6 +69,7 @@ type CableFrame struct {
 const (
 	gatewayPrefix = "gateway/"
 	pathPrefix    = "path/"
+	uplinkPrefix  = "uplink/"
 )
 
 // Cables returns all cables, those of the appliance first.
@@ -101,6 +103,15 @@ func (s *stacks) cables() []Cable {
 			path:        p.Name,
 		})
 	}
+	for i, u := range s.options.Uplinks.of {
+		list = append(list, Cable{
+			Name: uplinkPrefix + u.Interface, Kind: UplinkCable, Link: EthernetLink,
+			Description: fmt.Sprintf("the uplink of %s, to %v", u.Interface, u.To),
+			port:        s.options.Uplinks.list[i].Port(),
+		})
+	}
+	// Machines of a wire that an uplink replaces are not simulated, and have no cable.
+	list = slices.DeleteFunc(list, func(c Cable) bool { return c.port == nil && c.Kind != PathCable })
 	seen := make(map[string]bool)
 	for i := range list {
 		c := &list[i]
