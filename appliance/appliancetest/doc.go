@@ -15,7 +15,8 @@
 // other accounts. Box.Fault makes the network fail while the appliance runs: drops, resets, delays,
 // pulled cables. Box.Captures and Box.Packets read packet captures. Box.Mail, Box.Syslog and Box.DNS
 // lead to the simulated servers and to what they have received. Box.WaitFor waits until something
-// happens, and Box.Reset puts everything back to the state after the start.
+// happens, and Box.Reset puts everything back to the state after the start. Box.Snapshot saves another
+// state, and Box.Restore returns to it.
 //
 // Run shares one box among the tests of a package: see Shared.
 //

@@ -41,6 +41,8 @@ func TestWhatPeopleAskFor(t *testing.T) {
 		}},
 		{"Put everything back", fast, func(t *testing.T, box *appliancetest.Box) {
 			box.Reset(t)
+			box.Snapshot(t, "prepared") // another state than that after the start
+			box.Restore(t, "prepared")
 		}},
 		{"See the mail", fast, func(t *testing.T, box *appliancetest.Box) {
 			box.Send(t, traffic.Request{To: []string{"joe@example.com"}, Subject: "hello"})

@@ -176,6 +176,35 @@ kill -0 $pid 2>/dev/null || echo stopped
 	expectEmpty(t, dir)
 }
 
+// The functions for shells save a state, and return to it.
+func TestSnapshotsForShells(t *testing.T) {
+	dir := clientDir(t)
+	out, err := runIn(t, dir, tooltest.Path(t, "dash", "sh"), "-euc", `
+. ./esasim.sh
+esa_start
+esa fault put saved drop --path google >/dev/null
+esa snapshot save prepared >/dev/null
+esa snapshot get prepared -w prepared.tar >/dev/null
+esa fault remove all >/dev/null
+esa_reset --to prepared
+esa fault list | grep -o 'drop .*google' | cut -d ' ' -f 1
+esa_wait world.reset --timeout 10s >/dev/null || echo "no reset after $ESA_CURSOR"
+esa snapshot remove prepared >/dev/null
+esa_reset --to prepared 2>/dev/null || echo "not restored"
+esa snapshot put copy prepared.tar >/dev/null
+esa_reset
+esa fault list
+esa_reset --to copy
+esa fault list | grep -o 'drop .*google' | cut -d ' ' -f 1
+esa_stop
+`)
+	want := "drop\nnot restored\nThere are no faults.\ndrop\n"
+	if err != nil || out != want {
+		t.Errorf("%v, %s\nwant\n%s", err, out, want)
+	}
+	expectEmpty(t, dir)
+}
+
 // The examples in Python run.
 func TestExamplesInPython(t *testing.T) {
 	python := tooltest.Path(t, "python3")
@@ -309,6 +338,27 @@ def test_events(esa):
 def test_appliance(esa):
     assert "Model: C100V" in esa.run("version")["output"]
     assert any("version" in line for line in esa.log("cli_logs"))
+
+def test_snapshots(esa):
+    esa.fault("drop", path="google", name="saved")
+    assert esa.snapshot("prepared")["name"] == "prepared"
+    file = esa.api.get_snapshot("prepared")
+    esa.clear_faults()
+    esa.run("sethostname other.example.com; commit -y")
+    before = esa.now()
+    assert esa.reset(to="prepared")["cursor"] >= before
+    assert esa.get_fault("saved")["rule"]["path"] == "google"
+    assert "other.example.com" not in esa.run("sethostname", answers=[""])["output"]
+    esa.api.remove_snapshot("prepared")
+    with pytest.raises(esasim.NotFound, match="prepared"):
+        esa.reset(to="prepared")
+    assert esa.api.put_snapshot("copy", body=file)["name"] == "copy"
+    assert [s["name"] for s in esa.api.list_snapshots()] == ["copy"]
+    esa.reset()
+    assert esa.faults() == []
+    esa.reset(to="copy")
+    assert esa.get_fault("saved")["rule"]["path"] == "google"
+    esa.api.remove_snapshot("copy")
 
 def test_captures(esa):
     esa.capture("resolver", "dns", filter="udp port 53")

@@ -149,6 +149,7 @@ func TestReadmesShowTestsThatRun(t *testing.T) {
 		{"appliance/appliancetest/README.md", "wait", "wait_example_test.go"},
 		{"appliance/appliancetest/README.md", "happened", "happened_example_test.go"},
 		{"appliance/appliancetest/README.md", "reset", "reset_example_test.go"},
+		{"appliance/appliancetest/README.md", "snapshot", "snapshot_example_test.go"},
 		{"appliance/appliancetest/README.md", "shared", "shared_example_test.go"},
 		{"appliance/appliancetest/README.md", "mail", "mail_example_test.go"},
 	} {
