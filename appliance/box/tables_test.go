@@ -41,6 +41,13 @@ func TestTablesShowBothEnds(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer c.Close()
+	// The connection is open at both ends when the server has answered.
+	if _, err := c.Write([]byte("x")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Read(make([]byte, 1)); err != nil {
+		t.Fatal(err)
+	}
 	local, remote := netip.MustParseAddrPort(c.LocalAddr().String()), netip.MustParseAddrPort(c.RemoteAddr().String())
 	at := func(list []box.Socket, local, remote netip.AddrPort) bool {
 		return slices.ContainsFunc(list, func(s box.Socket) bool {

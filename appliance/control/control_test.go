@@ -79,7 +79,7 @@ func startBoxWith(t testing.TB, c clock.Clock) *box.Box {
 }
 
 // shortDir returns a directory with a name that leaves room for a socket's path.
-func shortDir(t *testing.T) string {
+func shortDir(t testing.TB) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "ctl")
 	if err != nil {
@@ -90,7 +90,7 @@ func shortDir(t *testing.T) string {
 }
 
 // serve runs a control server for a box, on a socket and on a port, until the test ends.
-func serve(t *testing.T, b *box.Box) (socket, port string) {
+func serve(t testing.TB, b *box.Box) (socket, port string) {
 	t.Helper()
 	s := control.New(b)
 	t.Cleanup(func() {
