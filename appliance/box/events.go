@@ -71,6 +71,7 @@ func (b *Box) Record(w io.Writer) *Recording {
 
 // read writes events until ctx ends or some are lost.
 func (r *Recording) read(ctx context.Context) {
+	r.noteLostBeginning()
 	for e, err := range r.stream.Read(ctx, r.cursor) {
 		if err != nil {
 			r.skip(err)
@@ -98,6 +99,14 @@ func (r *Recording) flush() {
 	}
 }
 
+// noteLostBeginning notes that the first events of the box are no longer kept, if the recording has
+// none yet. The stream itself takes cursor 0 for the oldest event that is kept.
+func (r *Recording) noteLostBeginning() {
+	if oldest := r.stream.Oldest(); r.cursor == 0 && oldest > 0 {
+		r.skip(&events.GoneError{Oldest: oldest})
+	}
+}
+
 // skip goes on after events that are no longer kept.
 func (r *Recording) skip(err error) {
 	var gone *events.GoneError
@@ -117,6 +126,7 @@ func (r *Recording) skip(err error) {
 func (r *Recording) Stop() error {
 	r.cancel()
 	r.running.Wait()
+	r.noteLostBeginning()
 	for last := r.stream.Last(); r.cursor < last; {
 		list, err := r.stream.After(r.cursor)
 		if err != nil {

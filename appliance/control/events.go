@@ -50,14 +50,15 @@ func (s *Server) getEvents(r *http.Request) (any, error) {
 	if page {
 		return s.eventPage(cursor, filter)
 	}
-	if oldest := s.box.EventStream().Oldest(); cursor < oldest {
+	if oldest := s.box.EventStream().Oldest(); cursor > 0 && cursor < oldest {
 		return nil, goneOf(&events.GoneError{After: cursor, Oldest: oldest})
 	}
 	return stream(func(w http.ResponseWriter) { s.streamEvents(r.Context(), w, cursor, filter) }), nil
 }
 
 // cursor returns the cursor that a request names. Without one it is the last event, or, if past is
-// set, the oldest one that is kept.
+// set, 0 for the oldest one that is kept. The number of that one would be out of date if more events
+// were published before the first is read.
 func (s *Server) cursor(r *http.Request, past bool) (uint64, error) {
 	field, text := "Last-Event-ID", r.Header.Get("Last-Event-ID")
 	if text == "" {
@@ -66,7 +67,7 @@ func (s *Server) cursor(r *http.Request, past bool) (uint64, error) {
 	now := s.box.Cursor() // which has events kept
 	switch {
 	case text == "all" || text == "" && past:
-		return s.box.EventStream().Oldest(), nil
+		return 0, nil
 	case text == "":
 		return now, nil
 	}

@@ -226,6 +226,9 @@ func TestOldCursors(t *testing.T) {
 	if list, err := s.After(6); err != nil || len(list) != maxBatch || list[0].Seq != 7 {
 		t.Errorf("cursor 6: %d events, %v", len(list), err)
 	}
+	if list, err := s.After(0); err != nil || len(list) != maxBatch || list[0].Seq != 7 {
+		t.Errorf("cursor 0, for the oldest: %d events, %v", len(list), err)
+	}
 	seen := 0
 	var last error
 	for _, err := range s.Read(t.Context(), 6) {

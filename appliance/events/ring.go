@@ -101,8 +101,8 @@ func (s *Stream) oldest() uint64 {
 	return s.ring.dropped
 }
 
-// After returns kept events after a cursor, at most a few hundred and without blocking. The error
-// is a *GoneError.
+// After returns kept events after a cursor, at most a few hundred and without blocking. Cursor 0
+// stands for the oldest event that is kept. The error is a *GoneError.
 func (s *Stream) After(cursor uint64) ([]Event, error) {
 	events, _, err := s.take(cursor, nil, false)
 	return events, err
@@ -114,7 +114,9 @@ func (s *Stream) take(cursor uint64, batch []Event, wait bool) (
 	events []Event, wake chan struct{}, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if oldest := s.oldest(); cursor < oldest {
+	if oldest := s.oldest(); cursor == 0 {
+		cursor = oldest
+	} else if cursor < oldest {
 		return nil, nil, &GoneError{cursor, oldest}
 	}
 	if events = s.ring.after(cursor, batch); len(events) > 0 || !wait {
@@ -128,7 +130,8 @@ func (s *Stream) take(cursor uint64, batch []Event, wait bool) (
 
 // Read yields the events after a cursor, and then each new one, until ctx ends. If the reader is so
 // slow that events are dropped before it has seen them, or if events after the cursor are dropped
-// already, the last thing that it yields is a *GoneError. Publishers never wait for readers.
+// already, the last thing that it yields is a *GoneError. Cursor 0 stands for the oldest event that
+// is kept. Publishers never wait for readers.
 func (s *Stream) Read(ctx context.Context, cursor uint64) iter.Seq2[Event, error] {
 	s.Keep(DefaultKept)
 	return func(yield func(Event, error) bool) {
