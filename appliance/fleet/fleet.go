@@ -86,17 +86,19 @@ func New(o Options) (*Fleet, error) {
 	return f, nil
 }
 
-// checkDescriptors returns an error if so many doors need more descriptors than the limit; 0 means
-// that there is no limit.
+// checkDescriptors returns an error if so many appliances with so many doors need more descriptors
+// than the limit; 0 means that there is no limit. An appliance has a descriptor for each door and one
+// for the directory of its files.
 func checkDescriptors(limit uint64, appliances, doors int) error {
-	if limit == 0 || uint64(doors+otherDescriptors) <= limit {
+	need := appliances + doors + otherDescriptors
+	if limit == 0 || uint64(need) <= limit {
 		return nil
 	}
-	perAppliance := (doors + appliances - 1) / appliances
-	fit := max(0, int(limit)-otherDescriptors) / max(1, perAppliance)
-	return fmt.Errorf("the doors of %d appliances need %d descriptors, but this process may have %d, "+
+	perAppliance := 1 + (doors+appliances-1)/appliances
+	fit := max(0, int(limit)-otherDescriptors) / perAppliance
+	return fmt.Errorf("%d appliances with %d doors need %d descriptors, but this process may have %d, "+
 		"which do for %d of them: raise the limit (ulimit -n), open fewer doors, or run shards",
-		appliances, doors+otherDescriptors, limit, fit)
+		appliances, doors, need, limit, fit)
 }
 
 // Start starts all appliances, as many at a time as is fast. It waits for all of them. An appliance
