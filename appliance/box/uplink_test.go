@@ -14,6 +14,7 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"github.com/esasim/esasim/appliance/box"
+	"github.com/esasim/esasim/appliance/clock"
 	"github.com/esasim/esasim/appliance/network"
 	"github.com/esasim/esasim/appliance/network/netsim/topology"
 )
@@ -73,8 +74,10 @@ func newUplinked(
 func waitConnected(t *testing.T, boxes ...*box.Box) {
 	t.Helper()
 	for _, b := range boxes {
-		for end := time.Now().Add(2 * time.Minute); !b.Uplinks()[0].Connected; time.Sleep(time.Millisecond) {
-			if time.Now().After(end) {
+		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+		defer cancel()
+		for !b.Uplinks()[0].Connected {
+			if clock.System().Sleep(ctx, time.Millisecond) != nil {
 				t.Fatalf("the uplink is not connected: %+v", b.Uplinks())
 			}
 		}

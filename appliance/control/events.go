@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/esasim/esasim/appliance/box"
+	"github.com/esasim/esasim/appliance/clock"
 	"github.com/esasim/esasim/appliance/events"
 	"github.com/esasim/esasim/appliance/network/netsim"
 )
@@ -230,7 +231,7 @@ func (s *Server) reset(r *http.Request) (any, error) {
 	if err := s.box.WaitSettled(r.Context()); err != nil && !errors.Is(err, box.ErrOff) {
 		return nil, err
 	}
-	cursor, started := s.box.Cursor(), time.Now() //nolint:forbidigo // measures the machine's time
+	cursor, started := s.box.Cursor(), clock.System().Now()
 	var err error
 	if to := r.URL.Query().Get("to"); to != "" {
 		err = s.box.Restore(r.Context(), to)
@@ -244,5 +245,5 @@ func (s *Server) reset(r *http.Request) (any, error) {
 	case err != nil:
 		return nil, refuse(http.StatusServiceUnavailable, "%v", err)
 	}
-	return Reset{netsim.Duration(time.Since(started)), cursor}, nil //nolint:forbidigo // as above
+	return Reset{netsim.Duration(clock.System().Now().Sub(started)), cursor}, nil
 }

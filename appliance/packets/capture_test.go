@@ -2,6 +2,7 @@ package packets_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -50,18 +51,30 @@ func readFile(t *testing.T, c *packets.Cables, name string) (file pcapgo.NgInter
 // waitForPackets waits until a capture has n packets.
 func waitForPackets(t *testing.T, c *packets.Cables, name string, n uint64) {
 	t.Helper()
+	waitForCapture(t, c, name, func(x packets.Capture) bool {
+		if x.Packets < n && !x.Running {
+			t.Fatalf("it ended with fewer than %d packets: %+v", n, x)
+		}
+		return x.Packets >= n
+	})
+}
+
+// waitForCapture waits until a capture, which has a goroutine of its own, is as ok says.
+func waitForCapture(t *testing.T, c *packets.Cables, name string, ok func(packets.Capture) bool) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
 	for {
 		x, err := c.Capture(name)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if x.Packets >= n {
+		if ok(x) {
 			return
 		}
-		if !x.Running {
-			t.Fatalf("%+v", x)
+		if clock.System().Sleep(ctx, time.Millisecond) != nil {
+			t.Fatalf("after a minute the capture is %+v", x)
 		}
-		time.Sleep(time.Millisecond) // the recorder has its own goroutine
 	}
 }
 
@@ -143,12 +156,7 @@ func TestCaptureEndsAtItsBounds(t *testing.T) {
 	}
 	waitForPackets(t, c, packets.ReasonShutdown, 80)
 	fake.Advance(time.Minute)
-	for {
-		if x, err := c.Capture(packets.ReasonDuration); err != nil || !x.Running {
-			break
-		}
-		time.Sleep(time.Millisecond)
-	}
+	waitForCapture(t, c, packets.ReasonDuration, func(x packets.Capture) bool { return !x.Running })
 	c.Close()
 	for _, x := range c.Captures() {
 		if x.Running || x.Reason != x.Name || x.Packets == 0 || x.Dropped != 0 {

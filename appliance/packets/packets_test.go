@@ -265,7 +265,8 @@ func TestWatchesContinueInTheNextWorld(t *testing.T) {
 	}
 }
 
-// TestSlowReaderLosesPackets: the network does not wait for a reader; what is lost is counted.
+// TestSlowReaderLosesPackets: the network does not wait for a reader, and the watch counts the
+// packets that the reader loses.
 func TestSlowReaderLosesPackets(t *testing.T) {
 	c := packets.New(packets.Options{})
 	w := start(t, c)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"context"
 	"fmt"
 	"io"
 	"os"
@@ -14,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/esasim/esasim/appliance/clock"
 	"github.com/esasim/esasim/appliance/tooltest"
 	"github.com/esasim/esasim/fixtures"
 )
@@ -452,13 +454,13 @@ func TestWithParent(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		deadline := time.Now().Add(testTimeout)
+		ctx, cancel := context.WithTimeout(t.Context(), testTimeout)
+		defer cancel()
 		for processRuns(program) {
-			if time.Now().After(deadline) {
+			if clock.System().Sleep(ctx, time.Millisecond) != nil {
 				syscall.Kill(program, syscall.SIGKILL)
 				t.Fatal("the program goes on after its parent")
 			}
-			time.Sleep(5 * time.Millisecond)
 		}
 		parent.Wait()
 		expectEmpty(t, dir)

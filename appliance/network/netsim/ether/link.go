@@ -139,10 +139,11 @@ func (l *link) ParseHeader(pkt *stack.PacketBuffer) bool {
 	return ok
 }
 
-// Capabilities leaves checksums to the stack, so that captures contain true ones. The
-// exception is TCP's, which are computed when a packet is split, see offload.go. The stack asks
-// anew for each packet that is delivered whether it must check it. Before gVisor attaches the link,
-// which then makes the neighbor caches, it says nothing about them.
+// Capabilities leaves checksums to the stack, so that captures contain true ones. The exception is
+// TCP's, which are computed when a packet is split, see offload.go. The stack calls it again for each
+// packet that the link delivers, to know whether it must check the checksum. Before it attaches the
+// link, gVisor asks whether it has to make neighbor caches: the answer is no, because Attach adds
+// smaller ones.
 func (l *link) Capabilities() stack.LinkEndpointCapabilities {
 	switch {
 	case !l.IsAttached() && nicType() != nil:

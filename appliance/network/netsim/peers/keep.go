@@ -8,8 +8,8 @@ import (
 )
 
 // A Keeper is a Peer that can give away what it has received, and take it back later, also in another
-// world of the same topology. What is kept is JSON, in a form that belongs to the peer. Open
-// connections are not part of it.
+// world of the same topology. Keep returns JSON in a form that only this type of peer reads. Open
+// connections are not kept.
 type Keeper interface {
 	Peer
 	// Keep returns what the peer has received.

@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/esasim/esasim/appliance/clock"
 	"github.com/esasim/esasim/appliance/entropy"
 	"github.com/esasim/esasim/appliance/network/netsim/ether"
 	"github.com/esasim/esasim/appliance/network/netsim/topology"
@@ -93,9 +94,11 @@ func (w *world) mustStart() {
 // waitFor waits until f is true.
 func waitFor(t *testing.T, what string, f func() bool) {
 	t.Helper()
-	for end := time.Now().Add(timeout); !f(); time.Sleep(time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatalf("%s: never", what)
+	ctx, cancel := context.WithTimeout(t.Context(), timeout)
+	defer cancel()
+	for !f() {
+		if clock.System().Sleep(ctx, time.Millisecond) != nil {
+			t.Fatalf("after %v this is not true: %s", timeout, what)
 		}
 	}
 }
