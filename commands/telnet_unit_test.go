@@ -45,20 +45,25 @@ func serveOnce(t *testing.T, box *appliancetest.Box, serve func(network.Conn)) (
 	return func() { <-ended }
 }
 
-// runTelnet runs telnet in a session without a terminal and returns the output. The session
-// reads its input from in.
-func runTelnet(t *testing.T, box *appliancetest.Box, in io.Reader) string {
+// telnetOutput runs telnet as runTelnet does and returns the output.
+func telnetOutput(t *testing.T, box *appliancetest.Box, in io.Reader) string {
+	t.Helper()
+	var out bytes.Buffer
+	runTelnet(t, box, in, &out)
+	return out.String()
+}
+
+// runTelnet runs telnet in a session without a terminal, which reads its input from in.
+func runTelnet(t *testing.T, box *appliancetest.Box, in io.Reader, out io.Writer) {
 	t.Helper()
 	c, err := shelltest.Dial(box.SSHAddr, appliancetest.User, appliancetest.Passphrase)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	var out bytes.Buffer
-	if status, err := c.Run("telnet 10.0.201.5 2323", in, &out); status != 0 || err != nil {
+	if status, err := c.Run("telnet 10.0.201.5 2323", in, out); status != 0 || err != nil {
 		t.Errorf("status %d, %v", status, err)
 	}
-	return out.String()
 }
 
 const connected = "Trying 10.0.201.5...\nConnected to 10.0.201.5.\nEscape character is '^]'.\n"
@@ -79,7 +84,7 @@ func TestTelnetHalfClosesAfterItsInput(t *testing.T) {
 		sent, _ = io.ReadAll(c)
 		io.WriteString(c, "221 mx\r\nno end")
 	})
-	got := runTelnet(t, box, strings.NewReader("EHLO\xff\nQUIT"))
+	got := telnetOutput(t, box, strings.NewReader("EHLO\xff\nQUIT"))
 	if diff := cmp.Diff(connected+"221 mx\nno end\nConnection closed by foreign host.\n", got); diff != "" {
 		t.Error(diff)
 	}
@@ -110,7 +115,7 @@ func TestTelnetRefusesOptions(t *testing.T) {
 	})
 	in, end := io.Pipe()
 	defer end.Close()
-	got := runTelnet(t, box, in)
+	got := telnetOutput(t, box, in)
 	if diff := cmp.Diff(connected+"login:\ra\nb\xffc\nConnection closed by foreign host.\n", got); diff != "" {
 		t.Error(diff)
 	}
@@ -120,6 +125,7 @@ func TestTelnetRefusesOptions(t *testing.T) {
 	}
 }
 
+// A reset throws away what telnet has not read yet, so QUIT is typed when the greeting is shown.
 func TestConnectionResetEndsTelnet(t *testing.T) {
 	box := appliancetest.Start(t)
 	serveOnce(t, box, func(c network.Conn) {
@@ -127,9 +133,34 @@ func TestConnectionResetEndsTelnet(t *testing.T) {
 		io.ReadFull(c, make([]byte, 6))
 		c.Abort()
 	})
-	if got := runTelnet(t, box, strings.NewReader("QUIT\n")); got != connected+"220 mx\nConnection closed by foreign host.\n" {
+	screen := &awaitedOutput{awaited: "220 mx\n", shown: make(chan struct{})}
+	in, typed := io.Pipe()
+	go func() {
+		<-screen.shown
+		io.WriteString(typed, "QUIT\n")
+		typed.Close()
+	}()
+	runTelnet(t, box, in, screen)
+	const want = connected + "220 mx\nConnection closed by foreign host.\n"
+	if got := screen.text.String(); got != want {
 		t.Errorf("printed:\n%s", got)
 	}
+}
+
+// An awaitedOutput keeps what is written to it and closes shown when it ends with awaited.
+type awaitedOutput struct {
+	text    bytes.Buffer
+	awaited string
+	shown   chan struct{}
+}
+
+func (a *awaitedOutput) Write(p []byte) (int, error) {
+	had := bytes.HasSuffix(a.text.Bytes(), []byte(a.awaited))
+	n, err := a.text.Write(p)
+	if !had && bytes.HasSuffix(a.text.Bytes(), []byte(a.awaited)) {
+		close(a.shown)
+	}
+	return n, err
 }
 
 // If the client is gone, the connection to a host that reads nothing is closed.
