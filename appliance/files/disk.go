@@ -2,157 +2,135 @@ package files
 
 import (
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
-	"sync"
 	"sync/atomic"
 	"time"
 )
 
 // A disk is the directory of a store, which is made when the first file or directory is created in
 // it: a process may start many appliances of which nobody ever uses one. Until then, nothing
-// exists in it. Its methods are those of os.Root and are safe for concurrent use.
+// exists in it. The directory is opened for each call and closed after it, so an idle store holds
+// no descriptor; opening it takes a few microseconds. Its methods are those of os.Root and are safe
+// for concurrent use.
 type disk struct {
-	dir  string
-	root atomic.Pointer[os.Root] // nil: the directory does not exist
-
-	mu     sync.Mutex // a leaf; held while the directory is made
-	closed bool
-}
-
-// openDisk opens the directory dir, which need not exist.
-func openDisk(dir string) (*disk, error) {
-	d := &disk{dir: dir}
-	root, err := os.OpenRoot(dir)
-	if err == nil {
-		d.root.Store(root)
-	} else if !errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("open the file area: %w", err)
-	}
-	return d, nil
+	dir    string
+	closed atomic.Bool
 }
 
 // exists reports whether there is a directory.
-func (d *disk) exists() bool { return d.root.Load() != nil }
+func (d *disk) exists() (bool, error) {
+	root, err := d.open("open", ".", false)
+	if err != nil {
+		if errors.Is(err, fs.ErrNotExist) {
+			err = nil
+		}
+		return false, err
+	}
+	return true, root.Close()
+}
 
-// FS returns the directory as a file system. It must exist.
-func (d *disk) FS() fs.FS { return d.root.Load().FS() }
-
-// make returns the directory and makes it if it does not exist.
-func (d *disk) make() (*os.Root, error) {
-	if root := d.root.Load(); root != nil {
-		return root, nil
-	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if root := d.root.Load(); root != nil {
-		return root, nil
-	}
-	if d.closed {
-		return nil, os.ErrClosed
-	}
-	if err := os.MkdirAll(d.dir, 0o700); err != nil {
-		return nil, fmt.Errorf("make the file area: %w", err)
+// open returns the directory, which the caller must close. If it does not exist, it is made if that
+// is asked for. op and name are those of the error.
+func (d *disk) open(op, name string, makeIt bool) (*os.Root, error) {
+	if d.closed.Load() {
+		return nil, &fs.PathError{Op: op, Path: name, Err: os.ErrClosed}
 	}
 	root, err := os.OpenRoot(d.dir)
-	if err != nil {
-		return nil, fmt.Errorf("open the file area: %w", err)
+	if makeIt && errors.Is(err, fs.ErrNotExist) {
+		if err = os.MkdirAll(d.dir, 0o700); err == nil {
+			root, err = os.OpenRoot(d.dir)
+		}
 	}
-	d.root.Store(root)
+	if err != nil {
+		return nil, pathError(op, name, err)
+	}
 	return root, nil
 }
 
-// Close closes the directory. Open files stay usable.
-func (d *disk) Close() error {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.closed = true
-	if root := d.root.Load(); root != nil {
-		return root.Close()
+// use calls f with the directory.
+func (d *disk) use(op, name string, makeIt bool, f func(*os.Root) error) error {
+	root, err := d.open(op, name, makeIt)
+	if err != nil {
+		return err
 	}
+	defer root.Close()
+	return f(root)
+}
+
+// Close makes all later calls fail. Open files stay usable.
+func (d *disk) Close() error {
+	d.closed.Store(true)
 	return nil
 }
 
-func missing(op, name string) error { return &fs.PathError{Op: op, Path: name, Err: fs.ErrNotExist} }
-
-func (d *disk) Stat(name string) (fs.FileInfo, error) {
-	if root := d.root.Load(); root != nil {
-		return root.Stat(name)
-	}
-	return nil, missing("stat", name)
+// Walk calls walk for all files and directories below dir, which must exist.
+func (d *disk) Walk(dir string, walk fs.WalkDirFunc) error {
+	return d.use("open", dir, false, func(root *os.Root) error {
+		return fs.WalkDir(root.FS(), dir, walk)
+	})
 }
 
-func (d *disk) Lstat(name string) (fs.FileInfo, error) {
-	if root := d.root.Load(); root != nil {
-		return root.Lstat(name)
-	}
-	return nil, missing("lstat", name)
+func (d *disk) Stat(name string) (fi fs.FileInfo, err error) {
+	err = d.use("stat", name, false, func(root *os.Root) error {
+		fi, err = root.Stat(name)
+		return err
+	})
+	return fi, err
+}
+
+func (d *disk) Lstat(name string) (fi fs.FileInfo, err error) {
+	err = d.use("lstat", name, false, func(root *os.Root) error {
+		fi, err = root.Lstat(name)
+		return err
+	})
+	return fi, err
 }
 
 func (d *disk) Open(name string) (*os.File, error) { return d.OpenFile(name, os.O_RDONLY, 0) }
 
-func (d *disk) OpenFile(name string, flag int, perm fs.FileMode) (*os.File, error) {
-	root := d.root.Load()
-	if root == nil && flag&os.O_CREATE != 0 {
-		var err error
-		if root, err = d.make(); err != nil {
-			return nil, err
-		}
-	}
-	if root == nil {
-		return nil, missing("open", name)
-	}
-	return root.OpenFile(name, flag, perm)
+func (d *disk) OpenFile(name string, flag int, perm fs.FileMode) (f *os.File, err error) {
+	err = d.use("open", name, flag&os.O_CREATE != 0, func(root *os.Root) error {
+		f, err = root.OpenFile(name, flag, perm)
+		return err
+	})
+	return f, err
 }
 
-func (d *disk) OpenRoot(name string) (*os.Root, error) {
-	if root := d.root.Load(); root != nil {
-		return root.OpenRoot(name)
-	}
-	return nil, missing("open", name)
+func (d *disk) OpenRoot(name string) (dir *os.Root, err error) {
+	err = d.use("open", name, false, func(root *os.Root) error {
+		dir, err = root.OpenRoot(name)
+		return err
+	})
+	return dir, err
 }
 
 func (d *disk) Mkdir(name string, perm fs.FileMode) error {
-	root, err := d.make()
-	if err != nil {
-		return err
-	}
-	return root.Mkdir(name, perm)
+	return d.use("mkdir", name, true, func(root *os.Root) error { return root.Mkdir(name, perm) })
 }
 
 func (d *disk) MkdirAll(name string, perm fs.FileMode) error {
-	root, err := d.make()
-	if err != nil {
-		return err
-	}
-	return root.MkdirAll(name, perm)
+	return d.use("mkdir", name, true, func(root *os.Root) error { return root.MkdirAll(name, perm) })
 }
 
 func (d *disk) Rename(from, to string) error {
-	if root := d.root.Load(); root != nil {
-		return root.Rename(from, to)
-	}
-	return missing("rename", from)
+	return d.use("rename", from, false, func(root *os.Root) error { return root.Rename(from, to) })
 }
 
 func (d *disk) Remove(name string) error {
-	if root := d.root.Load(); root != nil {
-		return root.Remove(name)
-	}
-	return missing("remove", name)
+	return d.use("remove", name, false, func(root *os.Root) error { return root.Remove(name) })
 }
 
 func (d *disk) RemoveAll(name string) error {
-	if root := d.root.Load(); root != nil {
-		return root.RemoveAll(name)
+	err := d.use("remove", name, false, func(root *os.Root) error { return root.RemoveAll(name) })
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
 	}
-	return nil
+	return err
 }
 
 func (d *disk) Chtimes(name string, atime, mtime time.Time) error {
-	if root := d.root.Load(); root != nil {
+	return d.use("chtimes", name, false, func(root *os.Root) error {
 		return root.Chtimes(name, atime, mtime)
-	}
-	return missing("chtimes", name)
+	})
 }

@@ -20,6 +20,9 @@
 // are in a directory of their own that users cannot see; Open removes the files that a crash
 // has left there.
 //
+// The directory of the store is opened for each call (a few microseconds) and closed after it: an
+// idle appliance holds no descriptor, of which a process with thousands of them would run out.
+//
 // # Aliases
 //
 // In a Store's listings an alias is a symbolic link, which fs.WalkDir does not follow. An Area

@@ -51,7 +51,7 @@ func (s *Store) restoreBackups() {
 			continue
 		}
 		dir := path.Join(tmpDir, e.Name())
-		err := fs.WalkDir(s.root.FS(), dir, func(name string, d fs.DirEntry, err error) error {
+		err := s.root.Walk(dir, func(name string, d fs.DirEntry, err error) error {
 			if err != nil || !d.Type().IsRegular() {
 				return err
 			}

@@ -80,9 +80,10 @@ var (
 // opened, but cannot grow. Recovered returns what Open has restored and what it could not do. If
 // dir does not exist, it is made when the first file or directory is created.
 func Open(dir string, quota int64, clk clock.Clock) (*Store, error) {
-	root, err := openDisk(dir)
+	root := &disk{dir: dir}
+	exists, err := root.exists()
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("open the file area: %w", err)
 	}
 	s := &Store{
 		root: root, clk: clk, quota: max(quota, 0), opened: clk.Now(),
@@ -90,7 +91,7 @@ func Open(dir string, quota int64, clk clock.Clock) (*Store, error) {
 		dirs:    map[string]bool{".": true},
 		aliases: map[string]string{},
 	}
-	if root.exists() {
+	if exists {
 		s.restoreBackups()
 		s.count()
 	}
@@ -107,7 +108,7 @@ func Open(dir string, quota int64, clk clock.Clock) (*Store, error) {
 // the program's log.
 func (s *Store) Recovered() []string { return s.recovered }
 
-// Close closes the store's directory. Open files stay usable.
+// Close makes later calls fail. Open files stay usable.
 func (s *Store) Close() error { return s.root.Close() }
 
 // Usage returns the total size of the files and the quota in bytes; a quota of 0 means none.

@@ -87,14 +87,14 @@ func New(o Options) (*Fleet, error) {
 }
 
 // checkDescriptors returns an error if so many appliances with so many doors need more descriptors
-// than the limit; 0 means that there is no limit. An appliance has a descriptor for each door and one
-// for the directory of its files.
+// than the limit; 0 means that there is no limit. An idle appliance has a descriptor for each door,
+// and no other.
 func checkDescriptors(limit uint64, appliances, doors int) error {
-	need := appliances + doors + otherDescriptors
+	need := doors + otherDescriptors
 	if limit == 0 || uint64(need) <= limit {
 		return nil
 	}
-	perAppliance := 1 + (doors+appliances-1)/appliances
+	perAppliance := (doors + appliances - 1) / appliances
 	fit := max(0, int(limit)-otherDescriptors) / perAppliance
 	return fmt.Errorf("%d appliances with %d doors need %d descriptors, but this process may have %d, "+
 		"which do for %d of them: raise the limit (ulimit -n), open fewer doors, or run shards",

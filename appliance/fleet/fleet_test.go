@@ -16,6 +16,7 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"github.com/esasim/esasim/appliance/box"
+	"github.com/esasim/esasim/appliance/clock"
 	"github.com/esasim/esasim/appliance/fleet"
 	"github.com/esasim/esasim/appliance/network/netsim/topology"
 	"github.com/esasim/esasim/fixtures"
@@ -163,6 +164,50 @@ func TestAppliancesAreWhatTheFileSays(t *testing.T) {
 			t.Errorf("showconfig of hub has not %q", want)
 		}
 	}
+}
+
+// An appliance that nobody uses holds one descriptor: that of its SSH door.
+func TestIdleAppliancesHoldOneDescriptorEach(t *testing.T) {
+	const appliances = 20
+	file := load(t, fmt.Sprintf(
+		"appliances: [{name: a, count: %d}]\ndefaults: {topology: minimal}", appliances), nil)
+	dir := t.TempDir()
+	socketsBefore, _ := openDescriptors(t, dir)
+	start(t, fleet.Options{File: file, Dir: dir})
+
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	for {
+		sockets, files := openDescriptors(t, dir)
+		if sockets-socketsBefore == appliances && len(files) == 0 {
+			return
+		}
+		// Log files are closed when they have been idle for a second.
+		if clock.System().Sleep(ctx, 50*time.Millisecond) != nil {
+			t.Fatalf("%d idle appliances hold %d sockets and the files %q",
+				appliances, sockets-socketsBefore, files)
+		}
+	}
+}
+
+// openDescriptors returns how many sockets this process has, and the open files and directories
+// below dir.
+func openDescriptors(t *testing.T, dir string) (sockets int, files []string) {
+	t.Helper()
+	list, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		t.Skip("descriptors are counted on Linux only: ", err)
+	}
+	for _, d := range list {
+		target, _ := os.Readlink("/proc/self/fd/" + d.Name()) // that of the listing is closed
+		switch {
+		case strings.HasPrefix(target, "socket:"):
+			sockets++
+		case strings.HasPrefix(target, dir):
+			files = append(files, target)
+		}
+	}
+	return sockets, files
 }
 
 func TestOneApplianceFailsAlone(t *testing.T) {
