@@ -37,7 +37,8 @@ type Box struct {
 	cancelStop context.CancelFunc
 	started    bool
 	stopped    bool
-	baseline   *baseline // to which Reset returns; nil: it is too large
+	baseline   *baseline         // to which Reset returns; nil: it is too large
+	held       *netsim.HeldDoors // of a box that is switched off; nil: it is on
 
 	mu          sync.Mutex
 	instance    *instance
@@ -103,7 +104,7 @@ func (b *Box) Start(ctx context.Context) error {
 	if b.baseline, err = readBaseline(b.o.Dir); err != nil {
 		return err
 	}
-	s, err := b.boot(ctx, b.o.DoorAddrs, b.o.FactoryReset)
+	s, err := b.boot(ctx, bootConfig{doors: b.o.DoorAddrs, reset: b.o.FactoryReset})
 	if err != nil {
 		return err
 	}
@@ -143,6 +144,7 @@ func (b *Box) setStopped() {
 	b.stopped = true
 	b.uplinks.Close()
 	b.setOff(false)
+	b.releaseDoors()
 	b.closeDone.Do(func() {
 		b.cables.Close()
 		close(b.done)
@@ -262,6 +264,8 @@ func (b *Box) reboot(grace time.Duration, erase bool) {
 	}
 	ctx, cancel := context.WithTimeout(b.stopCtx, grace)
 	defer cancel()
+	doors := b.current().world.ReserveDoors()
+	defer doors.Close()
 	if err := b.current().stop(appliance.WithStopReason(ctx, appliance.ReasonReboot)); err != nil {
 		b.o.Logger.Warn("reboot: stop", "err", err)
 	}
@@ -274,7 +278,7 @@ func (b *Box) reboot(grace time.Duration, erase bool) {
 			b.o.Logger.Error("reload: some files could not be erased", "err", err)
 		}
 	}
-	s, err := b.boot(context.Background(), b.DoorAddrs(), false)
+	s, err := b.boot(context.Background(), bootConfig{doors: b.DoorAddrs(), held: doors})
 	if err != nil {
 		b.o.Logger.Error("reboot: the appliance does not boot", "err", err)
 		b.setStopped()
@@ -284,12 +288,7 @@ func (b *Box) reboot(grace time.Duration, erase bool) {
 }
 
 // boot makes an instance and starts it. power must be held.
-func (b *Box) boot(ctx context.Context, doors map[string]netip.AddrPort, reset bool) (*instance, error) {
-	return b.bootWith(ctx, bootConfig{doors: doors, reset: reset})
-}
-
-// bootWith is boot with all that can differ from one boot to the next.
-func (b *Box) bootWith(ctx context.Context, c bootConfig) (*instance, error) {
+func (b *Box) boot(ctx context.Context, c bootConfig) (*instance, error) {
 	if b.o.Blueprint == nil {
 		var err error
 		if b.o.Blueprint, err = NewBlueprint(b.o.Topology); err != nil {

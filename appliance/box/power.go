@@ -105,6 +105,7 @@ func (b *Box) PowerOff(ctx context.Context) error {
 	defer settled()
 	grace, cancel := context.WithTimeout(b.stopCtx, minGrace)
 	defer cancel()
+	b.held = b.current().world.ReserveDoors()
 	if err := b.current().stop(appliance.WithStopReason(grace, appliance.ReasonShutdown)); err != nil {
 		b.o.Logger.Warn("power off: stop", "err", err)
 	}
@@ -113,8 +114,9 @@ func (b *Box) PowerOff(ctx context.Context) error {
 }
 
 // PowerOn boots the appliance after PowerOff, behind the same doors, and blocks until it is up. If
-// it is switched on, PowerOn does nothing. If it does not boot, for example because another process
-// has taken the address of a door, it stays switched off.
+// it is switched on, PowerOn does nothing. If it does not boot, it stays switched off. Meanwhile no
+// other process can take the addresses of the doors, except on other systems than Linux: such a door
+// opens when its address is free again.
 func (b *Box) PowerOn(ctx context.Context) error {
 	b.power.Lock()
 	defer b.power.Unlock()
@@ -126,13 +128,20 @@ func (b *Box) PowerOn(ctx context.Context) error {
 	}
 	settled := b.unsettle(appliance.Reboot)
 	defer settled()
-	s, err := b.boot(ctx, b.DoorAddrs(), false)
+	s, err := b.boot(ctx, bootConfig{doors: b.DoorAddrs(), held: b.held})
 	if err != nil {
 		return fmt.Errorf("switch the appliance on: %w", err)
 	}
+	b.releaseDoors()
 	b.setCurrent(s)
 	b.setOff(false)
 	return nil
+}
+
+// releaseDoors gives up the addresses of a box that is switched off. It is called with power held.
+func (b *Box) releaseDoors() {
+	b.held.Close()
+	b.held = nil
 }
 
 // consoleDisconnected is what users of the serial console are told when it is disconnected.

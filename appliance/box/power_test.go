@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"runtime"
 	"testing"
 	"time"
 
@@ -40,6 +41,10 @@ func TestPowerOffAndOn(t *testing.T) {
 		if c, err := net.Dial("tcp", door); err == nil {
 			c.Close()
 			t.Error("a client is accepted")
+		}
+		if l, err := net.Listen("tcp", door); err == nil && runtime.GOOS == "linux" {
+			l.Close()
+			t.Error("another program can take the address of the door")
 		}
 		if _, err := b.Health(); b.Power() != box.PowerIsOff || !errors.Is(err, box.ErrOff) {
 			t.Errorf("%s, %v", b.Power(), err)

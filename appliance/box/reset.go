@@ -69,8 +69,11 @@ func (b *Box) resetTo(ctx context.Context, to *snapshot) error {
 	b.Traffic().Stop()
 	b.replaceTraffic()
 	old := b.current()
-	doors := old.world.HoldDoors()
-	defer doors.Close()
+	doors := b.held // those of a box that is switched off
+	if doors == nil {
+		doors = old.world.HoldDoors()
+		defer doors.Close()
+	}
 	grace, cancel := context.WithTimeout(b.stopCtx, minGrace)
 	defer cancel()
 	if err := old.stop(appliance.WithStopReason(grace, reasonReset)); err != nil {
@@ -88,6 +91,7 @@ func (b *Box) resetTo(ctx context.Context, to *snapshot) error {
 	}
 	b.setCurrent(s)
 	b.setOff(false)
+	b.releaseDoors()
 	b.Traffic().Start()
 	return nil
 }
@@ -104,7 +108,7 @@ func (b *Box) restart(doors *netsim.HeldDoors, to *snapshot) (*instance, error) 
 	if err := files.restore(b.o.Dir); err != nil {
 		return nil, err
 	}
-	return b.bootWith(context.Background(), how)
+	return b.boot(context.Background(), how)
 }
 
 // unsettle makes WaitSettled wait until settled is called. action is what happens meanwhile.

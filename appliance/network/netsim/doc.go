@@ -98,7 +98,8 @@
 //
 // A reboot of the appliance is Stop and New: the new stack has empty caches and no
 // connections, and the same MAC addresses, which follow from the topology.
-// Options.DoorAddrs with the DoorAddrs of the old world keeps the real addresses, and
+// Options.DoorAddrs with the DoorAddrs of the old world keeps the real addresses; with
+// Options.HeldDoors of World.ReserveDoors no other program can take them meanwhile.
 // Options.Faults keeps the faults: a reboot of the appliance does not repair the network.
 // Options.Uplinks keeps the cables to real networks: the outside does not see the reboot.
 //

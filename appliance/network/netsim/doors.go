@@ -88,11 +88,15 @@ func newDoors(s *stacks, accepted func(port uint16), settle func()) *doors {
 	return d
 }
 
-// claim takes the real addresses. The error is about all addresses that cannot be taken.
+// claim takes the real addresses. The error is about all addresses that cannot be taken, except those
+// that an earlier world had and could not hold: SetOpen tries again to take them.
 func (d *doors) claim(ctx context.Context) error {
 	var errs []error
 	for _, f := range d.fronts {
-		errs = append(errs, f.Claim(ctx))
+		lost := d.stacks.options.HeldDoors.isLost(f.door.Name)
+		if err := f.Claim(ctx); err != nil && !lost {
+			errs = append(errs, err)
+		}
 	}
 	if err := errors.Join(errs...); err != nil {
 		return err

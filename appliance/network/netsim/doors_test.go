@@ -522,29 +522,74 @@ func TestBackDoorBoundsFlows(t *testing.T) {
 	}
 }
 
-// Another program uses the door's port while the service is stopped. The door opens when the
-// port is free again.
-func TestDoorRetriesPortInUse(t *testing.T) {
+// Another program cannot take the port of a door while the service, or the whole world, is stopped.
+func TestDoorKeepsItsPort(t *testing.T) {
 	w := start(t, fixture(t, "minimal"))
 	if err := w.StartClients(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	at := w.DoorAddrs()["ssh"].String()
-	taken, err := net.Listen("tcp", at)
-	if err != nil {
+	addrs := w.DoorAddrs()
+	at := addrs["ssh"].String()
+	isRefused := func() {
+		t.Helper()
+		if c, err := net.Dial("tcp", at); !errors.Is(err, syscall.ECONNREFUSED) {
+			t.Fatalf("a client gets %v, %v", c, err)
+		}
+		if l, err := net.Listen("tcp", at); err == nil && runtime.GOOS == "linux" {
+			l.Close()
+			t.Error("another program can take the port")
+		}
+	}
+	isRefused()
+	l := serve(t, w, "192.0.2.25:22", echoAll)
+	isServed(t, at)
+	l.Close()
+	isRefused()
+	held := w.ReserveDoors()
+	defer held.Close()
+	if err := w.Stop(t.Context()); err != nil {
 		t.Fatal(err)
 	}
+	isRefused()
+	w = start(t, fixture(t, "minimal"), func(o *netsim.Options) { o.DoorAddrs, o.HeldDoors = addrs, held })
 	serve(t, w, "192.0.2.25:22", echoAll)
-	taken.Close()
+	isServed(t, at)
+}
+
+// isServed waits until a door leads to a service that echoes.
+func isServed(t *testing.T, at string) {
+	t.Helper()
 	for ctx := within(t, testTimeout); ; {
 		c, err := net.Dial("tcp", at)
 		if err == nil {
-			echo(t, c, "late")
+			echo(t, c, "served")
 			c.Close()
 			return
 		}
 		if clock.System().Sleep(ctx, 50*time.Millisecond) != nil {
-			t.Fatal("the door stayed shut")
+			t.Fatalf("the door stayed shut: %v", err)
 		}
 	}
+}
+
+// A world takes over the doors of another one that could not be held, and another program has the port
+// meanwhile. The door opens when the port is free again.
+func TestDoorRetriesPortInUse(t *testing.T) {
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	at := taken.Addr().String()
+	earlier := start(t, fixture(t, "minimal"))
+	if err := earlier.Stop(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	w := start(t, fixture(t, "minimal"), func(o *netsim.Options) {
+		o.DoorAddrs["ssh"] = addrPort(at)
+		o.HeldDoors = earlier.HoldDoors() // too late
+	})
+	serve(t, w, "192.0.2.25:22", echoAll)
+	taken.Close()
+	isServed(t, at)
 }

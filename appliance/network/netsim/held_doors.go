@@ -3,24 +3,34 @@ package netsim
 import (
 	"net"
 	"sync"
+
+	"github.com/esasim/esasim/appliance/network/netsim/door"
 )
 
-// HeldDoors are the real listeners of front doors on the way from one world to the next: clients
-// that connect meanwhile wait.
+// HeldDoors are the real listeners of front doors on the way from one world to the next.
 type HeldDoors struct {
 	mu        sync.Mutex
-	listeners map[string]*net.TCPListener // by the name of the door
+	listeners map[string]*net.TCPListener // by the name of the door; nil: it could not be held
 }
 
-// HoldDoors returns the listeners of the doors that are open. They outlast the world. The caller
-// gives them to another one in Options.HeldDoors, and then closes them. A listener that cannot be
-// held, as on Windows, is left out: the other world opens it again.
-func (w *World) HoldDoors() *HeldDoors {
+// HoldDoors returns the listeners of the doors. They outlast the world and go on listening: clients
+// that connect meanwhile wait. The caller gives them to another world in Options.HeldDoors, and then
+// closes them. A listener that cannot be held, as on Windows, is left out: the other world opens it
+// again.
+func (w *World) HoldDoors() *HeldDoors { return w.handOn((*door.Front).Hold) }
+
+// ReserveDoors is HoldDoors, except that clients that connect after the world has stopped are refused
+// until the other world starts. Only Linux can hold listeners in this way.
+func (w *World) ReserveDoors() *HeldDoors { return w.handOn((*door.Front).Reserve) }
+
+func (w *World) handOn(handle func(*door.Front) (*net.TCPListener, error)) *HeldDoors {
 	h := &HeldDoors{listeners: make(map[string]*net.TCPListener)}
 	for _, f := range w.doors.fronts {
-		if l, err := f.Hold(); err == nil && l != nil {
-			h.listeners[f.door.Name] = l
+		l, err := handle(f.Front)
+		if err != nil {
+			w.stacks.options.Logger.Debug("a front door is not held", "door", f.door.Name, "error", err)
 		}
+		h.listeners[f.door.Name] = l
 	}
 	return h
 }
@@ -33,16 +43,34 @@ func (h *HeldDoors) take(name string) *net.TCPListener {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	l := h.listeners[name]
-	delete(h.listeners, name)
+	if l != nil {
+		delete(h.listeners, name)
+	}
 	return l
 }
 
-// Close closes the listeners that no world has taken.
+// isLost reports whether an earlier world had the door and could not hold its listener.
+func (h *HeldDoors) isLost(name string) bool {
+	if h == nil {
+		return false
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	l, had := h.listeners[name]
+	return had && l == nil
+}
+
+// Close closes the listeners that no world has taken. If h is nil, Close does nothing.
 func (h *HeldDoors) Close() {
+	if h == nil {
+		return
+	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for _, l := range h.listeners {
-		l.Close()
+		if l != nil {
+			l.Close()
+		}
 	}
 	clear(h.listeners)
 }

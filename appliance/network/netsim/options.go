@@ -25,7 +25,8 @@ type Options struct {
 	AuthorityFile string
 	// Events gets what happens in the world; nil: nobody.
 	Events *events.Stream
-	// HeldDoors are listeners of front doors that an earlier world has opened; nil: none.
+	// HeldDoors are listeners of front doors that an earlier world has opened; nil: none. The address of
+	// a door that could not be held may be taken meanwhile. The door is then opened once it is free.
 	HeldDoors *HeldDoors
 	// Uplinks are the outside ends of the topology's uplinks, which an earlier world may have been
 	// attached to. The caller owns them; they must be of the same topology. nil: the world has its

@@ -17,10 +17,19 @@
 // # When a front door is open
 //
 // Claim takes the real address without accepting, so clients that connect wait. SetOpen
-// follows the appliance's service: while the service does not listen, the real listener is
-// closed, and clients are refused outside as they would be inside. The door opens again on
+// follows the appliance's service: while the service does not listen, neither does the real
+// socket, and clients are refused outside as they would be inside. The door opens again on
 // the same port. While it is open, it lets in no more connections at a time than the
 // service's backlog takes, see queue.
+//
+// A port that the door gave up could be taken by another program before the door opens again: a free
+// port by any client on the machine. Therefore the socket of a door that is shut only stops
+// listening, which shutdown(2) does on Linux. On other systems the door closes the socket and then
+// tries each second to get its address again. Accepting clients in order to cut their connections
+// would keep the address everywhere, but a probe that only connects would take the service to be up.
+//
+// The next world's Front gets the socket of the last one's by Reserve, while the appliance reboots, or
+// by Hold, if clients must wait and not be refused.
 //
 // A splice lingers if the service has closed the connection and the client has not. A real
 // appliance needs nothing for such a connection, but here the splice holds a descriptor and two

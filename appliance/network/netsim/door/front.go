@@ -34,8 +34,8 @@ type FrontConfig struct {
 	Hosts  network.Transport
 	FTP    *FTP // nil unless the door leads to an FTP server
 	Logger *slog.Logger
-	// Held returns a listener at Listen that is open already, or nil; the door takes it over. It is
-	// called each time before the door listens. Nil: there is none.
+	// Held returns a handle of another Front's listener at Listen (see Hold and Reserve), or nil; the
+	// door takes it over. It is called each time before the door listens. Nil: there is none.
 	Held func() *net.TCPListener
 }
 
@@ -53,6 +53,8 @@ type Front struct {
 	mu        sync.Mutex
 	addr      netip.AddrPort // real; port 0 until claimed
 	listener  *net.TCPListener
+	reserved  *net.TCPListener // keeps the address while the door is shut, and refuses; may be nil
+	handedOn  bool             // another handle of the listener goes on listening
 	state     state
 	reopen    func() bool // stops the timer of the next attempt to open; nil if there is none
 	splices   map[*splice]bool
@@ -64,7 +66,7 @@ type Front struct {
 type state uint8
 
 const (
-	shut    state = iota // no listener
+	shut    state = iota // clients are refused
 	claimed              // there is a listener, but connections are not accepted
 	open
 	closed // by Close
@@ -98,39 +100,107 @@ func (f *Front) Claim(ctx context.Context) error {
 
 // listen opens the real listener. The caller holds mu.
 func (f *Front) listen(ctx context.Context) error {
-	if f.Held != nil {
-		f.listener = f.Held()
+	l := f.reserved
+	f.reserved = nil
+	if l == nil && f.Held != nil {
+		l = f.Held()
 	}
-	if f.listener == nil {
-		var c net.ListenConfig
-		l, err := c.Listen(ctx, "tcp", f.addr.String())
-		if err != nil {
+	if l != nil {
+		if err := listenAgain(l); err != nil {
+			l.Close()
+			return fmt.Errorf("door %s: listen again: %w", f.Name, err)
+		}
+	} else {
+		var err error
+		if l, err = listen(ctx, f.addr); err != nil {
 			return fmt.Errorf("door %s: %w", f.Name, err)
 		}
-		f.listener = l.(*net.TCPListener)
 	}
-	f.addr = realAddr(f.listener.Addr())
+	f.listener = l
+	f.addr = realAddr(l.Addr())
 	f.state = claimed
 	return nil
 }
 
-// Hold returns another handle of the real listener, which stays open when the door is closed: clients
-// that connect wait. The caller closes it. It is nil if the door is shut.
+// listenTCP listens at a.
+func listenTCP(ctx context.Context, a netip.AddrPort) (*net.TCPListener, error) {
+	var c net.ListenConfig
+	l, err := c.Listen(ctx, "tcp", a.String())
+	if err != nil {
+		return nil, err
+	}
+	return l.(*net.TCPListener), nil
+}
+
+// Hold returns another handle of the real listener, which stays open when the door is shut or closed:
+// clients that connect wait. The caller closes it or gives it to another Front. It is nil if the door
+// does not have its address.
 func (f *Front) Hold() (*net.TCPListener, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.listener == nil {
+	l, err := f.duplicate()
+	f.handedOn = f.handedOn || l != nil
+	return l, err
+}
+
+// Reserve returns another handle of the real listener, which keeps the address when the door is shut
+// or closed: clients that connect are refused, and no other program can take the address. The caller
+// closes it or gives it to another Front. It is nil if the door does not have its address. The error
+// wraps errors.ErrUnsupported except on Linux.
+func (f *Front) Reserve() (*net.TCPListener, error) {
+	if !canReserve {
+		return nil, errors.ErrUnsupported
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.duplicate()
+}
+
+// duplicate returns another handle of the door's socket; nil if it has none. The caller holds mu.
+func (f *Front) duplicate() (*net.TCPListener, error) {
+	l := f.listener
+	if l == nil {
+		l = f.reserved
+	}
+	if l == nil {
 		return nil, nil
 	}
-	l, err := duplicate(f.listener)
+	l, err := duplicate(l)
 	if err != nil {
 		return nil, fmt.Errorf("hold the door %s: %w", f.Name, err)
 	}
 	return l, nil
 }
 
-// SetOpen opens or shuts the door. Established connections are untouched. If another
-// program has taken the address meanwhile, SetOpen tries again each second.
+// shut closes the listener and, unless somebody else goes on listening, keeps its address. The caller
+// holds mu.
+func (f *Front) shut() {
+	l := f.listener
+	f.listener, f.state = nil, shut
+	if f.handedOn || !canReserve {
+		l.Close()
+		return
+	}
+	// An Accept on a handle that is closed ends; one on a listener that only stops listening might not
+	// notice it before the listener listens again.
+	reserved, err := duplicate(l)
+	l.Close()
+	if err == nil {
+		err = stopListening(reserved)
+	}
+	if err == nil {
+		f.reserved = reserved
+		return
+	}
+	f.Logger.Warn("a front door that is shut does not keep its address", "door", f.Name, "error", err)
+	if reserved != nil {
+		reserved.Close()
+	}
+}
+
+// SetOpen opens or shuts the door. Established connections are untouched. A door that is shut keeps
+// its address on Linux. Elsewhere another program can take it meanwhile: SetOpen then tries again
+// each second.
 func (f *Front) SetOpen(want bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -139,8 +209,7 @@ func (f *Front) SetOpen(want bool) {
 	case f.state == closed, want && f.state == open, !want && f.state == shut:
 		return
 	case !want:
-		f.listener.Close()
-		f.listener, f.state = nil, shut
+		f.shut()
 		return
 	}
 	if f.state == shut {
@@ -174,6 +243,10 @@ func (f *Front) Close(ctx context.Context) {
 	f.SetOpen(false)
 	f.mu.Lock()
 	f.state = closed
+	if f.reserved != nil {
+		f.reserved.Close()
+		f.reserved = nil
+	}
 	busy := len(f.splices) > 0 || f.inside > 0
 	for p := range f.splices {
 		p.closeWhenDone()
