@@ -3,7 +3,9 @@ package main
 import (
 	"fmt"
 	"io"
+	"runtime/debug"
 	"strings"
+	"time"
 
 	"github.com/alecthomas/kong"
 	mangokong "github.com/alecthomas/mango-kong"
@@ -50,8 +52,24 @@ func (man) Run(k *kong.Kong, t stdio) error {
 	for _, s := range manSections() {
 		page = page.WithSection(s.name, s.text)
 	}
-	_, err := io.WriteString(t.out, page.Build(roff.NewDocument())+"\n")
+	_, err := io.WriteString(t.out, page.Build(datedDocument{roff.NewDocument()})+"\n")
 	return err
+}
+
+// A datedDocument has the date of the commit of which the program was built, if that is known, so that
+// one commit has one page.
+type datedDocument struct{ *roff.Document }
+
+// Heading implements mango.Builder.
+func (d datedDocument) Heading(section uint, title, description string, now time.Time) {
+	if info, ok := debug.ReadBuildInfo(); ok {
+		for _, s := range info.Settings {
+			if committed, err := time.Parse(time.RFC3339, s.Value); s.Key == "vcs.time" && err == nil {
+				now = committed
+			}
+		}
+	}
+	d.Document.Heading(section, title, description, now)
 }
 
 // describeArguments adds arguments and details to the help of a verb, because mangokong leaves
