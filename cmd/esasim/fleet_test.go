@@ -4,16 +4,22 @@ import (
 	"bufio"
 	"bytes"
 	"encoding/json"
+	"fmt"
+	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
-	"github.com/esasim/esasim/appliance/fleet"
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	"golang.org/x/crypto/ssh"
+
+	"github.com/esasim/esasim/appliance/fleet"
 )
 
 // A fleetProgram is a running process of esasim fleet.
@@ -24,11 +30,14 @@ type fleetProgram struct {
 	ended     chan struct{}
 }
 
-// startFleet runs "esasim fleet ARGS" on free ports until the test ends.
+// startFleet runs "esasim fleet ARGS" until the test ends, on free ports unless ARGS has other doors.
 func startFleet(t *testing.T, home string, args ...string) *fleetProgram {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "inventory.json")
-	args = append([]string{"fleet", "--doors", "127.0.0.1:0", "--ready", file}, args...)
+	if !slices.Contains(args, "--doors") {
+		args = append(args, "--doors", "127.0.0.1:0")
+	}
+	args = append([]string{"fleet", "--ready", file}, args...)
 	p := &fleetProgram{Cmd: command(t, home, args...), ended: make(chan struct{})}
 	out, err := p.StdoutPipe()
 	if err != nil {
@@ -75,9 +84,9 @@ func (p *fleetProgram) kill() {
 	<-p.ended
 }
 
-const threeOffices = `
+const fiveOffices = `
 defaults: {topology: minimal}
-appliances: [{name: edge, count: 2}, {name: hub}]
+appliances: [{name: edge, count: 3}, {name: hub, count: 2}]
 `
 
 func writeFleet(t *testing.T, text string) (file string) {
@@ -89,30 +98,53 @@ func writeFleet(t *testing.T, text string) (file string) {
 	return file
 }
 
-// The shards of a fleet are processes that know nothing of each other. One that is killed and
-// started again has the same appliances: names, serial numbers, host keys and data.
+// The shards of a fleet are processes that know nothing of each other: when one is killed, sessions on
+// the appliances of the others go on. One that is started again has the same appliances: names, serial
+// numbers, host keys, addresses of doors, and data.
 func TestShardsOfAFleet(t *testing.T) {
-	home, file := t.TempDir(), writeFleet(t, threeOffices)
-	first := startFleet(t, home, file, "--shard", "0/2")
-	second := startFleet(t, home, file, "--shard", "1/2")
-	if len(first.inventory) != 2 || len(second.inventory) != 1 {
-		t.Fatalf("the shards have %d and %d appliances", len(first.inventory), len(second.inventory))
+	home, file := t.TempDir(), writeFleet(t, fiveOffices)
+	const shards = 3
+	run := func(n int) *fleetProgram {
+		// The loopback addresses belong to this process, so that the ports are free.
+		doors := fmt.Sprintf("127.%d.%d.%d:2222", 100+n, 1+os.Getpid()>>8&0x7f, 1+os.Getpid()&0x7f)
+		return startFleet(t, home, file, "--shard", fmt.Sprintf("%d/%d", n, shards), "--doors", doors)
 	}
-	hub := first.inventory["hub"]
+	var running [shards]*fleetProgram
+	serials, keys, addresses := map[string]bool{}, map[string]bool{}, map[string]bool{}
+	for n := range running {
+		running[n] = run(n)
+		for _, a := range running[n].inventory {
+			serials[a.Serial], keys[a.HostKey], addresses[a.Doors["ssh"].String()] = true, true, true
+		}
+	}
+	if len(serials) != 5 || len(keys) != 5 || len(addresses) != 5 {
+		t.Errorf("5 appliances have %d serial numbers, %d keys, %d addresses", len(serials), len(keys), len(addresses))
+	}
+	before := running[0].inventory
+	hub, ok := before["hub-1"]
+	other, has := running[1].inventory["hub-2"]
+	if !ok || !has {
+		t.Fatalf("the shards have %v and %v", before, running[1].inventory)
+	}
 	execAt(t, hub.Doors["ssh"].String(), "sethostname kept.example.com; commit kept")
+	session := dialAt(t, other.Doors["ssh"].String())
 
-	first.kill()
-	execAt(t, second.inventory["edge-2"].Doors["ssh"].String(), "version")
-	again := startFleet(t, home, file, "--shard", "0/2").inventory["hub"]
-	if again.Serial != hub.Serial || again.HostKey != hub.HostKey {
-		t.Errorf("hub was %s with key %s, and is %s with %s", hub.Serial, hub.HostKey, again.Serial, again.HostKey)
+	running[0].kill()
+	runOn(t, session, "version")
+	execAt(t, running[2].inventory["edge-3"].Doors["ssh"].String(), "version")
+	again := run(0)
+	for name, a := range before {
+		if diff := cmp.Diff(a, again.inventory[name], cmpopts.EquateComparable(netip.AddrPort{})); diff != "" {
+			t.Errorf("%s after a restart of its shard (-before +after):\n%s", name, diff)
+		}
 	}
-	if out := execAt(t, again.Doors["ssh"].String(), "showconfig"); !strings.Contains(out, "kept.example.com") {
-		t.Error("hub has lost its configuration")
+	if len(again.inventory) != len(before) {
+		t.Errorf("the shard had %d appliances, and has %d", len(before), len(again.inventory))
 	}
-	if other := first.inventory["edge-1"]; other.HostKey == hub.HostKey {
-		t.Error("two appliances have one host key")
+	if out := execAt(t, hub.Doors["ssh"].String(), "showconfig"); !strings.Contains(out, "kept.example.com") {
+		t.Error("hub-1 has lost its configuration")
 	}
+	runOn(t, session, "version")
 }
 
 // The verbs of esasim ctl are about one appliance of a fleet, or about all.
@@ -176,6 +208,14 @@ func TestWrongFleets(t *testing.T) {
 // execAt runs command lines on the appliance at an address, and returns what they print.
 func execAt(t *testing.T, address string, commands string) string {
 	t.Helper()
+	c := dialAt(t, address)
+	defer c.Close()
+	return runOn(t, c, commands)
+}
+
+// dialAt logs in to the appliance at an address.
+func dialAt(t *testing.T, address string) *ssh.Client {
+	t.Helper()
 	c, err := ssh.Dial("tcp", address, &ssh.ClientConfig{
 		User: "admin", Auth: []ssh.AuthMethod{ssh.Password("ironport")},
 		HostKeyCallback: ssh.InsecureIgnoreHostKey(), Timeout: testTimeout,
@@ -183,7 +223,13 @@ func execAt(t *testing.T, address string, commands string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer c.Close()
+	t.Cleanup(func() { c.Close() })
+	return c
+}
+
+// runOn runs command lines on a connection, and returns what they print.
+func runOn(t *testing.T, c *ssh.Client, commands string) string {
+	t.Helper()
 	s, err := c.NewSession()
 	if err != nil {
 		t.Fatal(err)
