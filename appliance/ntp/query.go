@@ -61,9 +61,6 @@ func Query(ctx context.Context, net network.Transport, own *clock.Offset, c netw
 		return Sample{}, err
 	}
 	defer conn.Close()
-	_ = conn.SetDeadline(clock.System().Now().Add(limit))
-	// SetDeadline fails on closed sockets only.
-	defer context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })()
 
 	began := clock.System().Mark()
 	mark := own.Mark()
@@ -72,6 +69,9 @@ func Query(ctx context.Context, net network.Transport, own *clock.Offset, c netw
 	if _, err := conn.Write(request.Append(nil)); err != nil {
 		return Sample{}, cmp.Or(context.Cause(ctx), err)
 	}
+	// The wait begins when the request is sent. Setting a deadline fails on closed sockets only.
+	_ = conn.SetReadDeadline(clock.System().Now().Add(limit))
+	defer context.AfterFunc(ctx, func() { _ = conn.SetReadDeadline(time.Unix(1, 0)) })()
 	buf := make([]byte, 512)
 	for {
 		n, err := conn.Read(buf)
