@@ -19,6 +19,7 @@ import (
 	"github.com/esasim/esasim/appliance/clock"
 	"github.com/esasim/esasim/appliance/config"
 	"github.com/esasim/esasim/appliance/daemon"
+	"github.com/esasim/esasim/appliance/dhcp"
 	"github.com/esasim/esasim/appliance/entropy"
 	"github.com/esasim/esasim/appliance/events"
 	"github.com/esasim/esasim/appliance/files"
@@ -49,6 +50,9 @@ type Options struct {
 	// CaptureInterfaces are the interfaces that packet captures run on until an administrator chooses
 	// others; nil: all.
 	CaptureInterfaces []string
+	// DHCP are the interfaces that ask for their addresses, unless an administrator has configured
+	// interfaces.
+	DHCP []dhcp.Interface
 
 	Clock   clock.Clock    // nil: the machine's
 	Entropy entropy.Source // the zero value is the machine's
@@ -121,6 +125,7 @@ type Appliance struct {
 	Mail         *mail.Client
 	Alerts       *alert.Desk
 	NTP          *ntp.Daemon
+	DHCP         *dhcp.Daemon // has no interfaces unless Options.DHCP has
 	Captures     *capture.Recorder
 	Daemons      *daemon.Table
 	Events       *events.Stream
@@ -266,6 +271,7 @@ func (a *Appliance) open(o Options) (err error) {
 	a.openLogs(o.LogFiles)
 	a.openCaptures(o.CaptureInterfaces)
 	a.openNetwork()
+	a.addDHCP(o)
 	return a.openMail(o)
 }
 

@@ -24,6 +24,7 @@ const (
 	installedFile = "installed" // when the appliance was first started, in RFC 3339
 	clockFile     = "clock"     // how far its clock is ahead of the machine's, as a Go duration
 	dnsFile       = "dns"       // lifetime counters of the DNS client, in JSON
+	leasesFile    = "leases"    // the last lease of each interface with DHCP, in JSON
 )
 
 // readState returns the content of a state file, without white space around it; "" if there is no

@@ -18,7 +18,7 @@ func EventTopics() []string {
 	return []string{
 		"log", "mail", "login", "command", "commit", "alert", "connection", "fault", "capture",
 		"server", "service", "appliance", "clock", "world", "socket", "datagram", "probe", "neighbor",
-		"interface", "query", "transfer",
+		"interface", "query", "transfer", "dhcp",
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"github.com/esasim/esasim/appliance/alert"
 	"github.com/esasim/esasim/appliance/config"
 	"github.com/esasim/esasim/appliance/daemon"
+	"github.com/esasim/esasim/appliance/dhcp"
 	"github.com/esasim/esasim/appliance/logs"
 	"github.com/esasim/esasim/appliance/logs/syslog"
 	"github.com/esasim/esasim/appliance/mta/delivery"
@@ -24,11 +25,11 @@ import (
 	"github.com/esasim/esasim/appliance/tlsconfig"
 )
 
-// LoadTopology reads a topology, adds uplinks to it, and checks it, the appliance's factory
+// LoadTopology reads a topology, changes it by overrides, and checks it, the appliance's factory
 // configuration included. name is the file's and appears in messages. Errors are of type
 // *topology.Error.
-func LoadTopology(name string, data []byte, uplinks ...topology.Uplink) (*topology.Topology, error) {
-	t, err := netsim.Load(name, data, uplinks...)
+func LoadTopology(name string, data []byte, overrides ...topology.Override) (*topology.Topology, error) {
+	t, err := netsim.Load(name, data, overrides...)
 	if err != nil {
 		return nil, err
 	}
@@ -230,7 +231,7 @@ func ipInterfaces(i topology.Interface, hostname string, version product.Version
 		serving.NextGUI = 4431
 	}
 	quiet := netconfig.IPInterface{Name: i.Name + " IPv6", Port: i.Name, Hostname: hostname}
-	for _, p := range i.Addresses {
+	for _, p := range i.StaticAddresses() {
 		switch {
 		case p.Addr().Is4():
 			serving.IPv4, serving.Netmask = p.Addr(), netconfig.Netmask(p.Bits())
@@ -242,7 +243,7 @@ func ipInterfaces(i topology.Interface, hostname string, version product.Version
 	}
 	var list []netconfig.IPInterface
 	for _, ip := range []netconfig.IPInterface{serving, quiet} {
-		if ip.IPv4.IsValid() || ip.IPv6.IsValid() {
+		if ip.IPv4.IsValid() || ip.IPv6.IsValid() || i.DHCP && ip.Name == i.Name {
 			list = append(list, ip)
 		}
 	}
@@ -250,12 +251,29 @@ func ipInterfaces(i topology.Interface, hostname string, version product.Version
 }
 
 // captureInterfaces returns the interfaces that are captured by default: the first that has an
-// address.
+// address or asks for one.
 func captureInterfaces(t *topology.Topology) []string {
 	for _, i := range t.Appliance.Interfaces {
-		if len(i.Addresses) > 0 {
+		if len(i.Addresses) > 0 || i.DHCP {
 			return []string{i.Name}
 		}
 	}
 	return nil
+}
+
+// dhcpInterfaces returns the interfaces that ask for their addresses by DHCP. As with fixed addresses,
+// the default gateway is on the first interface that reaches one.
+func dhcpInterfaces(t *topology.Topology) (list []dhcp.Interface) {
+	reached := false
+	for i := range t.Appliance.Interfaces {
+		n := &t.Appliance.Interfaces[i]
+		v4, _ := n.DefaultGateways()
+		reached = reached || v4.IsValid()
+		if n.DHCP {
+			x := dhcp.Interface{Name: n.Name, Default: !reached}
+			x.Fallback, x.Gateway = n.Fallback()
+			list = append(list, x)
+		}
+	}
+	return list
 }

@@ -63,6 +63,7 @@ func newInstance(o Options, c bootConfig) (*instance, error) {
 		Zone:              o.Blueprint.zone,
 		Quota:             int64(o.Topology.Appliance.DiskQuota),
 		CaptureInterfaces: captureInterfaces(o.Topology),
+		DHCP:              dhcpInterfaces(t),
 		Clock:             o.Clock,
 		Entropy:           o.Entropy,
 		Logger:            o.Logger,

@@ -3,6 +3,7 @@ package box
 import (
 	"fmt"
 	"net/netip"
+	"time"
 
 	"github.com/esasim/esasim/appliance/network"
 	"github.com/esasim/esasim/appliance/network/netsim"
@@ -58,6 +59,7 @@ type Interface struct {
 	Loopback  bool           `json:"loopback"`
 	VLAN      int            `json:"vlan,omitempty"`   // the number of a VLAN
 	Parent    string         `json:"parent,omitempty"` // the interface that a VLAN is on
+	DHCP      *Lease         `json:"dhcp,omitempty"`   // nil: the address is not asked for by DHCP
 	Counters  Counters       `json:"counters"`
 }
 
@@ -114,7 +116,44 @@ func (b *Box) Tables(host string) (Tables, error) {
 	if err != nil {
 		return Tables{}, fmt.Errorf("read the appliance's network tables: %w", err)
 	}
-	return tablesOf(t), nil
+	tables := tablesOf(t)
+	for i := range tables.Interfaces {
+		tables.Interfaces[i].DHCP = b.Lease(tables.Interfaces[i].Name)
+	}
+	return tables, nil
+}
+
+// A Lease is the state of an interface that gets its address by DHCP.
+type Lease struct {
+	// State is selecting, requesting, rebooting, bound, renewing, rebinding or fallback. The other
+	// fields are set in the states bound, renewing and rebinding only.
+	State    string       `json:"state"`
+	Address  netip.Prefix `json:"address,omitzero"`
+	Server   netip.Addr   `json:"server,omitzero"`
+	Routers  []netip.Addr `json:"routers,omitempty"`
+	DNS      []netip.Addr `json:"dns,omitempty"`
+	Domain   string       `json:"domain,omitempty"`
+	Obtained time.Time    `json:"obtained,omitzero"` // by the appliance's clock, as the following
+	// The lease is renewed at Renews, with any server from Rebinds on, and ends at Expires; zero: never.
+	Renews  time.Time `json:"renews,omitzero"`
+	Rebinds time.Time `json:"rebinds,omitzero"`
+	Expires time.Time `json:"expires,omitzero"`
+}
+
+// Lease returns what the DHCP client of an interface does; nil if there is none, or an administrator
+// has configured the interfaces.
+func (b *Box) Lease(ifname string) *Lease {
+	s, ok := b.Appliance().DHCP.Status(ifname)
+	if !ok {
+		return nil
+	}
+	l := &Lease{State: string(s.State)}
+	if x := s.Lease; x != nil {
+		l.Address, l.Server, l.Routers, l.DNS = x.Address, x.Server, x.Routers, x.DNS
+		l.Domain, l.Obtained = x.Domain, x.Obtained
+		l.Renews, l.Rebinds, l.Expires = x.Renews(), x.Rebinds(), x.Expires()
+	}
+	return l
 }
 
 // tablesOf returns tables in the form of this package. Lists are never nil, for JSON.

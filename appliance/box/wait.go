@@ -57,6 +57,7 @@ func waitWords() map[string]string {
 		"login": "login.opened", "logout": "login.closed", "login-failed": "login.failed",
 		"syslog": "server.syslog", "command": "command.entered", "commit": "commit.done",
 		"capture": "capture.ended", "connection": "connection.opened", "boot": "appliance.up",
+		"dhcp": "dhcp.bound",
 	}
 }
 

@@ -158,7 +158,7 @@ func Define[T any](
 	return s
 }
 
-// A View is a configuration that sections can be read from: a *Config or a *Draft.
+// A View is a configuration that sections can be read from: a *Config, a *Draft or a *Factory.
 type View interface{ entry(*spec) *entry }
 
 // Name returns the section's name, as it is in ConflictError and Draft.ChangedSections.
@@ -169,6 +169,10 @@ func (s *Section[T]) Get(v View) T { return s.decode(v.entry(s.spec)) }
 
 // Equal reports whether the section has the same value in a and in b.
 func (s *Section[T]) Equal(a, b View) bool { return equalXML(a.entry(s.spec), b.entry(s.spec)) }
+
+// IsFactory reports whether the section has the factory's value in c because no commit has set
+// another one.
+func (s *Section[T]) IsFactory(c *Config) bool { return c.set[s.name] == nil }
 
 // Set sets the section's value in the draft. It takes effect when the draft is committed.
 func (s *Section[T]) Set(d *Draft, value T) { d.set(s.spec, s.encode(value)) }

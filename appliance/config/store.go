@@ -21,6 +21,7 @@ import (
 // A Config is one version of the whole configuration. It is immutable.
 type Config struct {
 	rev     int
+	edition int               // the number of changes of the factory, see Store.EditFactory
 	set     map[string]*entry // the sections that differ from the factory
 	factory *Factory
 }
@@ -37,7 +38,10 @@ func (c *Config) entry(s *spec) *entry {
 
 // with returns c with edits, as revision rev.
 func (c *Config) with(edits map[*spec]edit, rev int) *Config {
-	next := &Config{rev: rev, set: make(map[string]*entry, len(c.set)+len(edits)), factory: c.factory}
+	next := &Config{
+		rev: rev, edition: c.edition, factory: c.factory,
+		set: make(map[string]*entry, len(c.set)+len(edits)),
+	}
 	maps.Copy(next.set, c.set)
 	for s, e := range edits {
 		if equalXML(e.now, c.factory.entry(s)) {
@@ -115,8 +119,11 @@ type Applier interface {
 	Done(ctx context.Context, old, new *Config)
 }
 
-// Undoes reports whether the call Apply(ctx, old, new) of an Applier undoes a commit.
-func Undoes(old, new *Config) bool { return new.rev < old.rev }
+// Undoes reports whether the call Apply(ctx, old, new) of an Applier undoes a commit or a change of
+// the factory.
+func Undoes(old, new *Config) bool {
+	return new.rev < old.rev || new.rev == old.rev && new.edition < old.edition
+}
 
 // Options are the options of Open. The zero value opens a configuration in memory.
 type Options struct {
@@ -130,7 +137,6 @@ type Options struct {
 // A Store holds the committed configuration. It is safe for concurrent use.
 type Store struct {
 	current atomic.Pointer[Config]
-	factory *Factory
 	clock   clock.Clock
 	log     *slog.Logger
 	damaged bool // set by Open only
@@ -178,9 +184,10 @@ func NewStore(appliers ...Applier) *Store {
 //
 // Open succeeds even if nothing can be written to o.Dir. Commits then fail.
 func Open(o Options) (*Store, error) {
-	s := &Store{factory: NewFactory(), clock: o.Clock, log: o.Logger, archive: &memory{}}
+	s := &Store{clock: o.Clock, log: o.Logger, archive: &memory{}}
+	factory := NewFactory()
 	if o.Factory != nil {
-		s.factory = o.Factory.Clone()
+		factory = o.Factory.Clone()
 	}
 	if s.clock == nil {
 		s.clock = clock.System()
@@ -188,24 +195,24 @@ func Open(o Options) (*Store, error) {
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
-	if !s.factory.checked {
-		if err := s.factory.Check(); err != nil {
+	if !factory.checked {
+		if err := factory.Check(); err != nil {
 			return nil, fmt.Errorf("config: factory configuration: %w", err)
 		}
 	}
 	s.last = &record{Revision: Revision{Time: s.clock.Now(),
 		CommitInfo: CommitInfo{Comment: "Factory configuration", KeepForRollback: true}}}
 	if o.Dir != "" {
-		if err := s.openDir(o); err != nil {
+		if err := s.openDir(o, factory); err != nil {
 			return nil, err
 		}
 	}
-	s.current.Store(&Config{rev: s.last.Number, set: s.last.set, factory: s.factory})
+	s.current.Store(&Config{rev: s.last.Number, set: s.last.set, factory: factory})
 	return s, nil
 }
 
-func (s *Store) openDir(o Options) error {
-	dir := &directory{path: o.Dir, factory: s.factory}
+func (s *Store) openDir(o Options, factory *Factory) error {
+	dir := &directory{path: o.Dir, factory: factory}
 	numbers, err := dir.open()
 	if err != nil {
 		return fmt.Errorf("config: %w", err)
@@ -255,7 +262,7 @@ func (s *Store) loadNewest(dir *directory, numbers []int) (older []int, err erro
 		if err != nil {
 			return nil, err
 		}
-		if err := (&Config{set: r.set, factory: s.factory}).check(); err != nil {
+		if err := (&Config{set: r.set, factory: dir.factory}).check(); err != nil {
 			return nil, fmt.Errorf("%s: %w", dir.file(n), err)
 		}
 		s.last = r
@@ -434,14 +441,14 @@ func (s *Store) Rollback(d *Draft, revision int) error {
 	if err != nil {
 		return fmt.Errorf("config: %w", err)
 	}
-	d.setAll(&Config{set: r.set, factory: s.factory})
+	d.setAll(&Config{set: r.set, factory: s.Committed().factory})
 	return nil
 }
 
 // ResetToFactory sets all sections of d to their factory values, so that committing d returns to
 // the factory configuration. Other changes in d are lost.
 func (s *Store) ResetToFactory(d *Draft) {
-	d.setAll(&Config{factory: s.factory})
+	d.setAll(&Config{factory: s.Committed().factory})
 }
 
 // setAll sets all sections of d to their values in c.

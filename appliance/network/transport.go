@@ -122,3 +122,15 @@ type DialConfig struct {
 	TTL       uint8 // 0: the stack's default
 	Delay     bool  // leave Nagle's algorithm on
 }
+
+// A FrameSender is a network on which programs can send whole Ethernet frames, as those must that
+// need a network before they have an address. It is optional: callers find out with a type
+// assertion. Such programs receive by a Tap.
+type FrameSender interface {
+	// SendFrame sends an Ethernet frame through a physical interface. Taps, counters and faults see
+	// it as any other frame. The network does not retain the frame. The error wraps ENXIO if there is
+	// no such interface, ErrUnsupported if it has no Ethernet, EMSGSIZE if the frame is shorter than
+	// a header or longer than the MTU allows, and ENETDOWN if the interface is down or has no
+	// carrier.
+	SendFrame(ifname string, frame []byte) error
+}

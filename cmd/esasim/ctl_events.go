@@ -61,7 +61,7 @@ func printEvent(w io.Writer, e control.Event, asJSON bool) {
 }
 
 type ctlWait struct {
-	For     string        `arg:"" predictor:"wait" help:"What to wait for: log, packet, mail, alert, fault-hit, login, login-failed, logout, syslog, command, commit, capture, connection, boot, or a kind of event such as mail.out.delivered."`
+	For     string        `arg:"" predictor:"wait" help:"What to wait for: log, packet, mail, alert, fault-hit, login, login-failed, logout, syslog, command, commit, capture, connection, boot, dhcp, or a kind of event such as mail.out.delivered."`
 	Match   string        `arg:"" optional:"" help:"A regular expression for the text of a log line, an alert, a command or a syslog record, or for the fields of other events. For packet, a filter as of tcpdump."`
 	Since   string        `placeholder:"CURSOR" help:"What has happened after the event of this number counts too; all: what is kept."`
 	Timeout time.Duration `default:"30s" placeholder:"TIME" help:"Give up after this time (default: 30s). The exit status is then 2; after a reset it is 3."`

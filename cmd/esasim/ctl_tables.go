@@ -123,8 +123,12 @@ func (l listInterfaces) Run(t stdio, client *control.Client) error {
 		headings: "NAME\tSTATE\tADDRESSES\tPACKETS IN\tBYTES IN\tDROPPED IN\tPACKETS OUT\tBYTES OUT\tDROPPED OUT",
 		row: func(i box.Interface) string {
 			c := i.Counters
+			addrs := cmp.Or(prefixes(i.Addresses), "-")
+			if i.DHCP != nil {
+				addrs += " (DHCP: " + i.DHCP.State + ")"
+			}
 			return fmt.Sprintf("%s\t%s\t%s\t%d\t%d\t%d\t%d\t%d\t%d", i.Name, interfaceState(i),
-				cmp.Or(prefixes(i.Addresses), "-"), c.ReceivedPackets, c.ReceivedBytes, c.ReceivedDropped,
+				addrs, c.ReceivedPackets, c.ReceivedBytes, c.ReceivedDropped,
 				c.SentPackets, c.SentBytes, c.SentDropped)
 		},
 	})

@@ -16,7 +16,7 @@ const layers = `
 	appliance/clock appliance/entropy appliance/atomicfile appliance/pcapfilter appliance/scp appliance/refusal appliance/promtext appliance/tooltest appliance/network/netsim/topology fixtures
 	appliance/check appliance/dissect appliance/config appliance/files appliance/product appliance/network appliance/events appliance/mta/queue
 	appliance/tlsconfig
-	appliance/mta/mailevents appliance/users appliance/netconfig appliance/resolver appliance/ntp appliance/logs/syslog appliance/logs/upload appliance/network/networktest appliance/network/netsim/ether
+	appliance/mta/mailevents appliance/users appliance/netconfig appliance/resolver appliance/ntp appliance/dhcp appliance/logs/syslog appliance/logs/upload appliance/network/networktest appliance/network/netsim/ether
 	appliance/metrics appliance/daemon appliance/network/netsim/vnet appliance/network/netsim/wan appliance/network/netsim/uplink appliance/capture appliance/logs
 	appliance/mta/maillog appliance/mta/listener appliance/mta/pipeline appliance/network/netsim/peers appliance/network/netsim/door appliance/mail
 	appliance/mta/delivery appliance/network/netsim appliance/alert

@@ -46,6 +46,7 @@ type serve struct {
 	SMTP       address    `name:"smtp" placeholder:"ADDR" help:"Address of the SMTP door (default: the topology's)."`
 	Ports      string     `enum:"topology,auto" predictor:"ports" default:"topology" placeholder:"auto" help:"Let every door whose address no other flag sets take a free port: auto. The default is the topology's ports."`
 	Uplink     []cable    `sep:"none" placeholder:"IF=TARGET" help:"Connect the wire of an interface to a real network, as in \"Data 1=packet:eth1\": tap:NAME, packet:INTERFACE, vxlan:HOST:PORT/VNI or unix:PATH. May be given for each interface."`
+	DHCP       []string   `name:"dhcp" sep:"none" placeholder:"IF" help:"Let a new appliance ask for the IPv4 address of an interface by DHCP, as in \"Management\". May be given for each interface."`
 	FTPPassive *portRange `name:"ftp-passive" placeholder:"LO-HI" help:"Ports for passive FTP data connections (default: any free ports)."`
 	FTPPublic  ipv4       `name:"ftp-public" placeholder:"ADDR" help:"IPv4 address that passive FTP replies name (default: the one that the client has connected to)."`
 	Ctl        address    `placeholder:"ADDR" help:"Answer esasim ctl at this address of the loopback interface, too, besides the socket in the data directory."`
@@ -371,6 +372,7 @@ func (s *serve) announce(w io.Writer, b *box.Box, data *dataDir, ctl *controlSer
 		fmt.Fprintf(w, "  %-5s %-22s %s\n", name, r.Addresses[name], exampleCommand(name, r.Addresses[name]))
 	}
 	announceUplinks(w, b)
+	announceDHCP(w, b)
 	fmt.Fprintf(w, "  %-5s %s\n", "data", r.Data)
 	ctl.announce(w, "fault list")
 	stops := "Ctrl-C"

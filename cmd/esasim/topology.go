@@ -67,20 +67,20 @@ func loadTopology(nameOrFile string) (*topology.Topology, error) {
 }
 
 // topologyBeside returns a function like loadTopology that finds the path of a file by the given
-// function, and adds uplinks.
+// function, and changes the topology by overrides.
 func topologyBeside(
-	path func(name string) string, uplinks ...topology.Uplink,
+	path func(name string) string, overrides ...topology.Override,
 ) func(string) (*topology.Topology, error) {
 	return func(nameOrFile string) (*topology.Topology, error) {
 		if file, data, ok := fixtures.Topology(nameOrFile); ok {
-			return box.LoadTopology(file, data, uplinks...)
+			return box.LoadTopology(file, data, overrides...)
 		}
-		return readTopology(nameOrFile, path(nameOrFile), uplinks...)
+		return readTopology(nameOrFile, path(nameOrFile), overrides...)
 	}
 }
 
 // readTopology reads a topology from a file. name is how the user has called it.
-func readTopology(nameOrFile, path string, uplinks ...topology.Uplink) (*topology.Topology, error) {
+func readTopology(nameOrFile, path string, overrides ...topology.Override) (*topology.Topology, error) {
 	data, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("there is no topology %q: expected a file, or one of %s",
@@ -89,5 +89,5 @@ func readTopology(nameOrFile, path string, uplinks ...topology.Uplink) (*topolog
 	if err != nil {
 		return nil, fmt.Errorf("read topology: %w", err)
 	}
-	return box.LoadTopology(nameOrFile, data, uplinks...)
+	return box.LoadTopology(nameOrFile, data, overrides...)
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"time"
 
 	"github.com/esasim/esasim/appliance/box"
 	"github.com/esasim/esasim/appliance/network/netsim/topology"
@@ -20,14 +21,17 @@ func (c *cable) UnmarshalText(text []byte) (err error) {
 	return nil
 }
 
-// loadTopology reads the topology and adds the uplinks of the flags. If a flag asks for a door that
+// loadTopology reads the topology and adds the uplinks and DHCP clients of the flags. If a flag asks for a door that
 // an uplink switches off, that is an error.
 func (s *serve) loadTopology() (*topology.Topology, error) {
-	var uplinks []topology.Uplink
+	var overrides []topology.Override
 	for _, c := range s.Uplink {
-		uplinks = append(uplinks, c.Uplink)
+		overrides = append(overrides, c.Uplink)
 	}
-	topo, err := topologyBeside(func(name string) string { return name }, uplinks...)(s.Topology)
+	for _, name := range s.DHCP {
+		overrides = append(overrides, topology.DHCPClient(name))
+	}
+	topo, err := topologyBeside(func(name string) string { return name }, overrides...)(s.Topology)
 	if err != nil {
 		return nil, err
 	}
@@ -40,6 +44,31 @@ func (s *serve) loadTopology() (*topology.Topology, error) {
 		}
 	}
 	return topo, nil
+}
+
+// announceDHCP prints the addresses that the appliance has got by DHCP so far.
+func announceDHCP(w io.Writer, b *box.Box) {
+	topo := b.World().Topology()
+	for i := range topo.Appliance.Interfaces {
+		n := &topo.Appliance.Interfaces[i]
+		if n.DHCP {
+			fmt.Fprintf(w, "  %-5s %s: %s\n", "dhcp", n.Name, dhcpText(b.Lease(n.Name)))
+		}
+	}
+}
+
+// dhcpText says what the DHCP client of an interface does.
+func dhcpText(l *box.Lease) string {
+	switch {
+	case l == nil:
+		return "off, since the interfaces have been configured"
+	case !l.Address.IsValid():
+		return l.State
+	case l.Expires.IsZero():
+		return fmt.Sprintf("%s, %v from %v", l.State, l.Address, l.Server)
+	}
+	return fmt.Sprintf("%s, %v from %v until %s",
+		l.State, l.Address, l.Server, l.Expires.Format(time.DateTime))
 }
 
 // announceUplinks prints where cables lead, what they replace, and which doors are off.

@@ -37,6 +37,7 @@ var (
 	_ network.Configurer = (*doors)(nil)
 
 	_ network.ReadReporter = (*doors)(nil)
+	_ network.FrameSender  = (*doors)(nil)
 )
 
 // ReadByPeer implements network.ReadReporter. It knows what real servers have read.

@@ -5,10 +5,10 @@ import (
 	"github.com/esasim/esasim/appliance/network/netsim/topology"
 )
 
-// Load reads a topology whose hosts run the servers of package peers, and adds uplinks to it. name
-// is the file's and appears in messages. Errors are of type *topology.Error.
-func Load(name string, data []byte, uplinks ...topology.Uplink) (*topology.Topology, error) {
-	return topology.Load(name, data, serverTypes(), uplinks...)
+// Load reads a topology whose hosts run the servers of package peers, changed by
+// overrides. name is the file's and appears in messages. Errors are of type *topology.Error.
+func Load(name string, data []byte, overrides ...topology.Override) (*topology.Topology, error) {
+	return topology.Load(name, data, serverTypes(), overrides...)
 }
 
 // Check returns an error about the first mistake in a topology, of type *topology.Error, or nil.
@@ -21,6 +21,7 @@ func serverTypes() topology.ServerTypes {
 		kind, _ := peers.Lookup(name)
 		types[name] = topology.ServerType{
 			Port: kind.Port, CheckOption: kind.CheckOption, HasRules: kind.HasRules,
+			OnWire: kind.OnWire,
 		}
 	}
 	return types

@@ -57,7 +57,7 @@ func TestBuiltInTopologiesLoad(t *testing.T) {
 func TestServersOfATopology(t *testing.T) {
 	_, data, _ := fixtures.Topology("minimal")
 	for service, want := range map[string]string{
-		"{type: bind}": `no server is called "bind", expected one of dns, echo, ftpd, mx, ntp, scpd, sink, syslogd, web`,
+		"{type: bind}": `no server is called "bind", expected one of dhcp, dns, echo, ftpd, mx, ntp, scpd, sink, syslogd, web`,
 		"{type: syslogd, options: {after: lunch}}": `"lunch", expected accept, or a number of records or bytes`,
 	} {
 		text := strings.Replace(string(data), "type: dns", service[len("{"):len(service)-len("}")], 1)

@@ -78,6 +78,7 @@ func newServers(
 	for h, service := range s.services() {
 		kind, _ := peers.Lookup(service.Type) // Check has found it
 		c.Name, c.Addrs, c.Port = service.Name, h.Addresses, service.Port
+		c.Wire = wireOf(t, h)
 		c.Options, c.MailRules = service.Options, faults.mail[service.Name]
 		if c.MailRules != nil {
 			c.MailRules.SetRandom(random, service.Name)
@@ -85,6 +86,28 @@ func newServers(
 		s.peers[service.Name] = kind.New(c)
 	}
 	return s
+}
+
+// wireOf returns the wire of a host with its IPv4 address there, nil if it has none.
+func wireOf(t *topology.Topology, h topology.Host) *peers.Wire {
+	seg := t.Segment(h.Wire, h.VLAN)
+	if seg == nil {
+		return nil
+	}
+	for _, a := range h.Addresses {
+		network, ok := seg.Network(a)
+		if !ok || !a.Is4() {
+			continue
+		}
+		w := &peers.Wire{Interface: h.Name, Network: network}
+		for _, r := range seg.Routers {
+			if network.Contains(r.Addr()) {
+				w.Router = r.Addr()
+			}
+		}
+		return w
+	}
+	return nil
 }
 
 // dnsRecords returns the topology's names as the simulated DNS servers take them.

@@ -21,6 +21,7 @@ const (
 	NTPRole    Role = "an NTP server"
 	UploadRole Role = "a server for uploads"
 	SinkRole   Role = "a sink"
+	DHCPRole   Role = "a DHCP server"
 )
 
 // kinds returns the kinds of servers that have the role.
@@ -28,7 +29,7 @@ func (r Role) kinds() []string {
 	return map[Role][]string{
 		MailRole: {peers.MailKind}, SyslogRole: {peers.SyslogKind}, DNSRole: {peers.DNSKind},
 		NTPRole: {peers.NTPKind}, UploadRole: {peers.FTPKind, peers.SCPKind},
-		SinkRole: {peers.SinkKind},
+		SinkRole: {peers.SinkKind}, DHCPRole: {peers.DHCPKind},
 	}[r]
 }
 
@@ -79,6 +80,11 @@ func (w *World) UploadServer(name string) (peers.UploadServer, error) {
 // Sink returns a server that discards what it receives. Name and error are as those of MailServer.
 func (w *World) Sink(name string) (*peers.Sink, error) {
 	return lookUp[*peers.Sink](w, SinkRole, name)
+}
+
+// DHCPServer returns a server that gives addresses. Name and error are as those of MailServer.
+func (w *World) DHCPServer(name string) (*peers.DHCPServer, error) {
+	return lookUp[*peers.DHCPServer](w, DHCPRole, name)
 }
 
 // lookUp returns the server of a role, which all kinds of the role implement as type P.

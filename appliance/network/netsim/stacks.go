@@ -184,7 +184,8 @@ func (s *stacks) buildAppliance() error {
 	for _, n := range a.Interfaces {
 		err := s.appliance.AddInterface(vnet.InterfaceConfig{
 			Name: n.Name, Device: n.Device, Index: n.Link,
-			Segment: s.segments[n.Name], MAC: ether.MAC(n.MAC), MTU: n.MTU, Addrs: n.Addresses,
+			Segment: s.segments[n.Name], MAC: ether.MAC(n.MAC), MTU: n.MTU,
+			Addrs: n.StaticAddresses(),
 		})
 		if err != nil {
 			return err

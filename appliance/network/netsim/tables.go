@@ -38,7 +38,7 @@ func (w *World) Tables(host string) (Tables, error) {
 	}
 	t := Tables{
 		Sockets: slices.DeleteFunc(sockets, func(s network.Socket) bool {
-			return !slices.Contains(h.Addresses, s.Local.Addr())
+			return !slices.Contains(h.Addresses, s.Local.Addr()) && !w.listensOnAll(h, s)
 		}),
 		Counters: map[string]network.Counters{},
 	}
@@ -65,6 +65,13 @@ func (w *World) Tables(host string) (Tables, error) {
 	t.Neighbors = slices.DeleteFunc(neighbors, func(n network.Neighbor) bool { return n.Interface != h.Name })
 	t.Routes = slices.DeleteFunc(routes, func(r network.Route) bool { return r.Interface != h.Name })
 	return t, nil
+}
+
+// listensOnAll reports whether a socket belongs to a server of the host that receives what is sent to
+// all machines.
+func (w *World) listensOnAll(h *topology.Host, s network.Socket) bool {
+	return s.Local.Addr().IsUnspecified() && slices.ContainsFunc(w.topology.SimulatedServices(*h),
+		func(x topology.Service) bool { return x.Name == s.Owner })
 }
 
 func hostNames(t *topology.Topology) (names []string) {

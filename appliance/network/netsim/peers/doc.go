@@ -54,6 +54,13 @@
 // which the appliance's server is built would need everything that package transfer adds to
 // it. SSH itself is golang.org/x/crypto/ssh.
 //
+// # DHCP servers
+//
+// A dhcp receives by a socket that is bound to all addresses and to its interface, since clients
+// without an address broadcast. It replies to such a client with a frame of its own
+// (network.FrameSender), as a socket could reach the client only by ARP. Leases are measured by the
+// marks of the world's clock, and survive Stop, as a server's database does.
+//
 // # Time servers
 //
 // An ntp answers over UDP with the clock of its world, shifted by an option. It shares the

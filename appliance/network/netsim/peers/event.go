@@ -28,3 +28,14 @@ func (SyslogReceived) Kind() string { return "server.syslog" }
 
 // Summary returns the record.
 func (s SyslogReceived) Summary() string { return s.Record }
+
+// An AddressLeased is the event that a simulated DHCP server has given an address to a client.
+type AddressLeased struct {
+	Server   string // the name of the service
+	Address  netip.Addr
+	MAC      string // of the client
+	HostName string
+}
+
+// Kind implements events.Fields.
+func (AddressLeased) Kind() string { return "server.dhcp" }

@@ -8,6 +8,7 @@ import (
 	"github.com/miekg/dns"
 
 	"github.com/esasim/esasim/appliance/clock"
+	"github.com/esasim/esasim/appliance/dhcp"
 )
 
 // AnswerQuery lets tests ask a DNS server without a connection.
@@ -55,3 +56,6 @@ func (b Mailbox) Bytes() int64 {
 	defer b.mu.Unlock()
 	return b.bytes
 }
+
+// Answer is answer.
+func (s *DHCPServer) Answer(q *dhcp.Message) *dhcp.Message { return s.answer(q) }

@@ -48,11 +48,19 @@ type Config struct {
 	Records   *Records          // the records of the world's DNS
 	Authority *Authority        // signs servers' certificates; may be nil
 	MailRules *MailRules        // of a mail server; nil means those of its options
+	Wire      *Wire             // of a host on a wire with an IPv4 address; otherwise nil
 	Clock     clock.Clock
 	Logger    *slog.Logger
 	Events    *events.Stream // gets what the server receives; nil: nobody
 
 	receive int // the receive buffer of connections in bytes, set by the peer; 0 means the host's
+}
+
+// A Wire is what a host on a wire knows of it.
+type Wire struct {
+	Interface string       // of the host, in the world's transport
+	Network   netip.Prefix // the host's IPv4 address, with the length of its network
+	Router    netip.Addr   // invalid: there is none in that network
 }
 
 // A Kind is a type of server that topologies can use.
@@ -66,7 +74,9 @@ type Kind struct {
 	Options map[string]func(value string) error
 	// HasRules reports whether a topology may give rules to the server: see topology.MailRule.
 	HasRules bool
-	New      func(Config) Peer
+	// OnWire reports whether the server needs Config.Wire.
+	OnWire bool
+	New    func(Config) Peer
 }
 
 // CheckOption returns an error that says what is wrong with an option, or nil.

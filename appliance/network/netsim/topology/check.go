@@ -24,11 +24,11 @@ func (t *Topology) check(servers ServerTypes, errorf errorFunc) error {
 func (t *Topology) Warnings() []error {
 	var all []error
 	for i, d := range t.Doors.In {
-		if n := t.findInterface(d.Interface); n != nil && len(n.Addresses) == 0 {
+		if n := t.findInterface(d.Interface); n != nil && len(n.Addresses) == 0 && !n.DHCP {
 			message := index("doors.in", i, ".interface") + ": " + d.Interface +
 				" has no address, so this door stays shut until the appliance is given one"
 			all = append(all, &Error{File: t.File, Message: message})
 		}
 	}
-	return all
+	return append(all, t.dhcpWarnings()...)
 }

@@ -3,6 +3,7 @@ package topology
 import (
 	"net/mail"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -112,6 +113,11 @@ func (c *checker) interfaces() error {
 func (c *checker) interfaceAddresses(n *Interface, path string) error {
 	for j, p := range n.Addresses {
 		at := index(path, j, "")
+		second := func(q netip.Prefix) bool { return q.Addr().Is4() }
+		if n.DHCP && p.Addr().Is4() && slices.ContainsFunc(n.Addresses[:j], second) {
+			return c.errorf(at, "%v is a second IPv4 address of %s, which asks for its own by DHCP, "+
+				"expected at most one, to be used if no server answers", p, n.Name)
+		}
 		if p.IsSingleIP() {
 			return c.errorf(at,
 				"%v lacks the prefix length of its network, expected it as in 10.0.202.7/24",

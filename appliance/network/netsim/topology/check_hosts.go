@@ -145,6 +145,10 @@ func (c *checker) services() error {
 					"a second server %q, expected a name of its own", s.Name)
 			}
 			ports[s.Port], names[s.Name] = true, true
+			if kind.OnWire && !c.Hosts[i].canServeWire() {
+				return c.errorf(at(".type"), "%s answers the machines of a wire, expected it on a host with "+
+					"wire and an IPv4 address", s.Type)
+			}
 			for _, key := range slices.Sorted(maps.Keys(s.Options)) {
 				if err := kind.CheckOption(key, s.Options[key]); err != nil {
 					return c.errorf(at(".options."+key), "%v", err)
@@ -156,6 +160,11 @@ func (c *checker) services() error {
 		}
 	}
 	return nil
+}
+
+// canServeWire reports whether a host is on a wire and has an IPv4 address.
+func (h *Host) canServeWire() bool {
+	return h.Wire != "" && slices.ContainsFunc(h.Addresses, netip.Addr.Is4)
 }
 
 // dns checks the DNS names of other machines, mail exchangers, and the appliance's name

@@ -27,7 +27,7 @@ func (t *Topology) DNSRecords() (addrs map[string][]netip.Addr, names map[netip.
 		addrs[name] = append(addrs[name], list...)
 	}
 	for _, n := range t.Appliance.Interfaces {
-		for _, p := range n.Addresses {
+		for _, p := range n.StaticAddresses() {
 			add(t.Appliance.HostName, p.Addr())
 		}
 	}

@@ -3,23 +3,34 @@ package topology
 import "fmt"
 
 // Load reads the topology in data, fills in defaults and checks it. Hosts may run the given
-// types of server. uplinks are added to those of the file, see WithUplink. name is the file's and
-// appears in messages. Errors are of type *Error.
-func Load(name string, data []byte, servers ServerTypes, uplinks ...Uplink) (*Topology, error) {
+// types of server. overrides change what the file says. name is the file's and appears in messages.
+// Errors are of type *Error.
+func Load(
+	name string, data []byte, servers ServerTypes, overrides ...Override,
+) (*Topology, error) {
 	t := &Topology{File: name}
 	d := &decoder{file: name, at: make(positions)}
 	if err := d.document(data, t); err != nil {
 		return nil, err
 	}
 	t.at = d.at
-	for _, u := range uplinks {
-		t = t.WithUplink(u)
+	for _, o := range overrides {
+		var err error
+		if t, err = o.override(t); err != nil {
+			return nil, err
+		}
 	}
 	t.setDefaults(servers)
 	if err := t.check(servers, t.ErrorAt); err != nil {
 		return nil, err
 	}
 	return t, nil
+}
+
+// An Override is a part of a topology that is given besides the file: an Uplink or a DHCPClient.
+type Override interface {
+	// override returns a copy of a topology with the override, before defaults are filled in.
+	override(t *Topology) (*Topology, error)
 }
 
 // Check reports what is wrong with a topology that was changed after Load or made without

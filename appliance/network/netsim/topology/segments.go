@@ -11,7 +11,7 @@ import (
 func (n *Interface) DefaultGateways() (v4, v6 netip.Addr) {
 	reached := func(gw netip.Prefix) netip.Addr {
 		contains := func(p netip.Prefix) bool { return gw.IsValid() && p.Contains(gw.Addr()) }
-		if slices.ContainsFunc(n.Addresses, contains) {
+		if slices.ContainsFunc(n.StaticAddresses(), contains) {
 			return gw.Addr()
 		}
 		return netip.Addr{}

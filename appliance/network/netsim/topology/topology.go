@@ -52,6 +52,8 @@ type ServerType struct {
 	CheckOption func(name, value string) error
 	// HasRules reports whether its services may have rules.
 	HasRules bool
+	// OnWire reports whether it works only on a wire, with an IPv4 address.
+	OnWire bool
 }
 
 // An Appliance is the appliance with its factory configuration.
@@ -129,6 +131,9 @@ type Interface struct {
 	MTU       int            `yaml:"mtu"`        // 1500 by default
 	Addresses []netip.Prefix `yaml:"addresses"`  // with the prefix length of their networks
 	QuietIPv6 bool           `yaml:"quiet_ipv6"` // no service listens on the IPv6 address
+	// DHCP says that a new appliance asks for its IPv4 address by DHCP. The one in Addresses is then
+	// that which it uses if no server answers: see Fallback.
+	DHCP bool `yaml:"dhcp"`
 	// Gateway is the router on this wire, with the prefix length of its network, which may be
 	// left out if the network is one of Addresses. If it is another network, the appliance
 	// reaches the router only after it has been configured to.

@@ -218,6 +218,8 @@ func (t *Topology) WithUplink(u Uplink) *Topology {
 	return &next
 }
 
+func (u Uplink) override(t *Topology) (*Topology, error) { return t.WithUplink(u), nil }
+
 // DeriveMACs sets the MAC of each interface with an uplink whose MAC the topology does not give.
 // It depends on the serial number and on the device. A caller that changes the serial number of a
 // copy of the topology calls it again.
@@ -276,14 +278,14 @@ func (t *Topology) DoorIsOff(d *Door) (reason string, off bool) {
 }
 
 // OpensClient reports whether a connection of the topology is opened: not if the appliance's end is
-// on a real wire, where its packets would leave.
+// on a real wire, where its packets would leave, or has its address by DHCP.
 func (t *Topology) OpensClient(c *Client) bool {
 	appliance := c.Local.Addr()
 	if c.From != FromAppliance {
 		appliance = c.Remote.Addr()
 	}
 	return !slices.ContainsFunc(t.Appliance.Interfaces, func(n Interface) bool {
-		return t.IsReal(n.Name) && slices.ContainsFunc(n.Addresses,
+		return (t.IsReal(n.Name) || n.DHCP && appliance.Is4()) && slices.ContainsFunc(n.Addresses,
 			func(p netip.Prefix) bool { return p.Addr() == appliance })
 	})
 }
