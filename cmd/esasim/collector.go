@@ -20,14 +20,19 @@ const (
 	mostGrowth  = leastGoal / (4 << 20) * leastGrowth
 )
 
-// delayCollections makes the garbage collector wait for leastGoal. A heap that needs more is
-// collected as usual. It does nothing if the user has set the collector by an environment variable.
-func delayCollections() {
+// setCollector makes the garbage collector wait for leastGoal. A heap that needs more is collected as
+// usual. When the process has become quiet after a collection, unused memory is returned to the
+// system. setCollector does nothing if the user has set the collector by an environment variable.
+func setCollector() {
 	if os.Getenv("GOGC") != "" || os.Getenv("GOMEMLIMIT") != "" {
 		return
 	}
 	debug.SetGCPercent(mostGrowth)
-	afterCollections(func() { debug.SetGCPercent(growth(scannedBytes())) })
+	r := newReleaser()
+	afterCollections(func() {
+		debug.SetGCPercent(growth(scannedBytes()))
+		r.collected()
+	})
 }
 
 // growth returns the percentage with which the next collection begins at leastGoal bytes of heap or,

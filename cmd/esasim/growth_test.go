@@ -153,7 +153,7 @@ func TestGrowthOfTheFirstPrompt(t *testing.T) {
 
 // runCounting runs the program with a login on its console.
 func runCounting() int {
-	delayCollections()
+	setCollector()
 	return run(os.Args[1:], stdio{strings.NewReader("admin\nironport\nexit\n"), &promptCounter{}, io.Discard})
 }
 

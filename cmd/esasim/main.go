@@ -14,7 +14,7 @@ import (
 )
 
 func main() {
-	delayCollections()
+	setCollector()
 	os.Exit(run(os.Args[1:], stdio{os.Stdin, os.Stdout, os.Stderr}))
 }
 
