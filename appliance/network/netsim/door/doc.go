@@ -44,9 +44,9 @@
 // much data, a goroutine of the door does. On Windows, at the back door, and where the FTP
 // door changes the data, each direction is a goroutine.
 //
-// An idle connection of a front door holds one buffer of 2 KiB; a busy one borrows 64 KiB for
-// each direction. The back door never borrows, and on Linux it waits for the real host's
-// window: it holds at most 16 KiB of what the appliance believes to have arrived.
+// An idle connection of a front door holds no buffer, except for 2 KiB on Windows; a busy one
+// borrows 64 KiB for each direction. The back door never borrows, and on Linux it waits for the
+// real host's window: it holds at most 16 KiB of what the appliance believes to have arrived.
 //
 // # What a real server has read
 //

@@ -122,6 +122,18 @@ type filter func(chunk []byte) []byte
 
 // copy copies src to dst until the end of src, and then closes that direction.
 func (s *splicer) copy(p *splice, dst, src half, change filter) {
+	if r := s.newReader(src); r != nil {
+		for done := false; !done; r.release() {
+			out, err := r.next()
+			done = pass(p, dst, out, err, change)
+		}
+		return
+	}
+	s.copyOwning(p, dst, src, change)
+}
+
+// copyOwning is copy with a buffer of its own. While there is much data it borrows a larger one.
+func (s *splicer) copyOwning(p *splice, dst, src half, change filter) {
 	small := make([]byte, s.size())
 	buf := small
 	var big *[busyBuffer]byte
@@ -132,29 +144,8 @@ func (s *splicer) copy(p *splice, dst, src half, change filter) {
 	}()
 	for {
 		n, err := src.Read(buf)
-		out := buf[:n]
-		if change != nil {
-			if n > 0 {
-				out = change(out)
-			}
-			if err == io.EOF {
-				out = append(out, change(nil)...)
-			}
-		}
-		if len(out) > 0 {
-			if _, err := dst.Write(out); err != nil {
-				p.abort()
-				return
-			}
-		}
 		switch {
-		case err == io.EOF:
-			if err := dst.CloseWrite(); err != nil && !errors.Is(err, net.ErrClosed) {
-				p.abort()
-			}
-			return
-		case err != nil:
-			p.abort()
+		case pass(p, dst, buf[:n], err, change):
 			return
 		case n == len(small) && big == nil && !s.small:
 			big = s.buffer()
@@ -164,4 +155,32 @@ func (s *splicer) copy(p *splice, dst, src half, change filter) {
 			big, buf = nil, small
 		}
 	}
+}
+
+// pass writes out to dst and handles err, which came with it from the other side. It reports whether
+// this direction has ended.
+func pass(p *splice, dst half, out []byte, err error, change filter) (ended bool) {
+	if change != nil {
+		if len(out) > 0 {
+			out = change(out)
+		}
+		if err == io.EOF {
+			out = append(out, change(nil)...)
+		}
+	}
+	if len(out) > 0 {
+		if _, err := dst.Write(out); err != nil {
+			p.abort()
+			return true
+		}
+	}
+	switch {
+	case err == io.EOF:
+		if err := dst.CloseWrite(); err != nil && !errors.Is(err, net.ErrClosed) {
+			p.abort()
+		}
+	case err != nil:
+		p.abort()
+	}
+	return err != nil
 }
