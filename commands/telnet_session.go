@@ -84,9 +84,9 @@ func (t *telnetSession) sendInput(ctx context.Context) error {
 				return err
 			}
 		case errors.Is(err, io.EOF):
-			if err := t.conn.CloseWrite(); err != nil {
-				return errTelnetClosed
-			}
+			// If the remote host has reset the connection, showOutput gets the error too, after what
+			// had arrived before.
+			t.conn.CloseWrite() //nolint:errcheck // see above
 			<-ctx.Done()
 			return context.Cause(ctx)
 		default:
