@@ -152,6 +152,11 @@ func TestReadmesShowTestsThatRun(t *testing.T) {
 		{"appliance/appliancetest/README.md", "snapshot", "snapshot_example_test.go"},
 		{"appliance/appliancetest/README.md", "shared", "shared_example_test.go"},
 		{"appliance/appliancetest/README.md", "mail", "mail_example_test.go"},
+		{"appliance/appliancetest/README.md", "send", "send_example_test.go"},
+		{"appliance/appliancetest/README.md", "preset", "preset_example_test.go"},
+		{"appliance/appliancetest/README.md", "rate", "rate_example_test.go"},
+		{"appliance/appliancetest/README.md", "ntp", "ntp_example_test.go"},
+		{"appliance/appliancetest/README.md", "uploads", "uploads_example_test.go"},
 	} {
 		text, err := os.ReadFile(filepath.Join(root, "appliance/appliancetest", example.file))
 		if err != nil {
