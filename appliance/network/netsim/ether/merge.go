@@ -103,12 +103,17 @@ func (s tcpSegment) payloadSum() uint32 {
 // headerSum returns the sum over pseudo header and header, without the field of the
 // checksum, of a segment with n bytes of data.
 func (s tcpSegment) headerSum(n int) uint32 {
+	h := s.frame[s.tcp:s.data]
+	return s.pseudoSum(n) + add16(h[:16]) + add16(h[18:])
+}
+
+// pseudoSum returns the sum over the pseudo header of a segment with n bytes of data.
+func (s tcpSegment) pseudoSum(n int) uint32 {
 	addrs := s.frame[headerLen+8 : headerLen+v6Len]
 	if s.v4() {
 		addrs = s.frame[headerLen+12 : headerLen+v4Len]
 	}
-	h := s.frame[s.tcp:s.data]
-	return add16(addrs) + 6 + uint32(len(h)+n) + add16(h[:16]) + add16(h[18:])
+	return add16(addrs) + 6 + uint32(s.data-s.tcp+n)
 }
 
 // add16 returns the sum of the 16-bit words of b, whose length is even.

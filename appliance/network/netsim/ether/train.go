@@ -1,7 +1,9 @@
 package ether
 
 import (
+	"bytes"
 	"encoding/binary"
+	"slices"
 	"time"
 
 	"gvisor.dev/gvisor/pkg/buffer"
@@ -36,6 +38,50 @@ func (t *Train) byteCount() int { return int(t.data.Size()) + t.frameCount()*len
 
 func (t *Train) release() { t.data.Release() }
 
+// Release frees a train that a node has taken and that goes nowhere. The caller must not use t
+// afterwards.
+func (t *Train) Release() { t.release() }
+
+// NewTrain returns a train with the data of a frame that is longer than frames are: a network card
+// would split its data into segments of size bytes, and complete them. It returns nil unless the
+// frame is an IP packet of its length with plain TCP data. The frame is copied.
+func NewTrain(frame []byte, size int) *Train {
+	s, ok := parseTCPSegment(frame)
+	if !ok || size <= 0 {
+		return nil
+	}
+	return &Train{
+		headers: bytes.Clone(frame[:s.data]), tcp: s.tcp, size: size,
+		data: buffer.MakeWithData(frame[s.data:]),
+	}
+}
+
+// Len returns the length of the frame that AppendFrame appends.
+func (t *Train) Len() int { return len(t.headers) + int(t.data.Size()) }
+
+// TCP returns the offset of the TCP header.
+func (t *Train) TCP() int { return t.tcp }
+
+// SegmentSize returns the number of bytes of data in each segment; the last may have less.
+func (t *Train) SegmentSize() int { return t.size }
+
+// FrameCount returns the number of frames.
+func (t *Train) FrameCount() int { return t.frameCount() }
+
+// AppendFrame appends the train to b as one frame with all the data, whose TCP checksum is that of
+// the pseudo header only. The caller must not use t afterwards.
+func (t *Train) AppendFrame(b []byte) []byte {
+	start, n := len(b), t.Len()
+	b = slices.Grow(b, n)[:start+n]
+	s := tcpSegment{frame: b[start:], tcp: t.tcp, data: len(t.headers)}
+	copy(s.frame, t.headers)
+	_, _ = t.data.ReadAt(s.frame[s.data:], 0) // does not fail: the data is in memory
+	t.release()
+	s.setLengths()
+	binary.BigEndian.PutUint16(s.frame[t.tcp+16:], fold(s.pseudoSum(s.len())))
+	return b
+}
+
 // eachFrame calls f for each frame in order. f owns the frame.
 func (t *Train) eachFrame(f func(v *buffer.View)) {
 	size := int(t.data.Size())
@@ -61,14 +107,7 @@ func (t *Train) eachFrame(f func(v *buffer.View)) {
 // complete sets lengths, flags and checksums of one frame of a train. last tells whether it
 // is the last one.
 func (s tcpSegment) complete(last bool) {
-	ip := s.frame[headerLen:s.tcp]
-	if s.v4() {
-		binary.BigEndian.PutUint16(ip[2:], uint16(len(s.frame)-headerLen))
-		binary.BigEndian.PutUint16(ip[10:], 0)
-		binary.BigEndian.PutUint16(ip[10:], ^fold(add16(ip)))
-	} else {
-		binary.BigEndian.PutUint16(ip[4:], uint16(len(s.frame)-s.tcp))
-	}
+	s.setLengths()
 	if !last {
 		s.frame[s.tcp+13] &^= flagPSH | flagFIN
 	}
@@ -76,8 +115,21 @@ func (s tcpSegment) complete(last bool) {
 	binary.BigEndian.PutUint16(s.frame[s.tcp+16:], ^fold(s.headerSum(s.len())+uint32(sum)))
 }
 
+// setLengths sets the lengths in the headers of IP, and their checksum.
+func (s tcpSegment) setLengths() {
+	ip := s.frame[headerLen:s.tcp]
+	if !s.v4() {
+		binary.BigEndian.PutUint16(ip[4:], uint16(len(s.frame)-s.tcp))
+		return
+	}
+	binary.BigEndian.PutUint16(ip[2:], uint16(len(s.frame)-headerLen))
+	binary.BigEndian.PutUint16(ip[10:], 0)
+	binary.BigEndian.PutUint16(ip[10:], ^fold(add16(ip)))
+}
+
 // HandleTrains makes the port of a node call f for each train that is delivered. f runs on
-// the pump and reports whether it has taken the train, by handing it to TransmitTrainAfter.
+// the pump and reports whether it has taken the train, with TransmitTrainAfter, AppendFrame or
+// Release.
 // If f returns false it must not have changed the train, and the node receives the frames
 // one by one. HandleTrains must be called before anything is transmitted on the segment.
 func (p *Port) HandleTrains(f func(t *Train) bool) { p.handleTrain = f }
@@ -115,7 +167,7 @@ func (p *Port) dequeueTrain(t *Train) {
 	p.showTrainToTaps(network.Out, t)
 	q := p.segment.findPort(dst)
 	switch {
-	case q == nil || q == p || !q.uplink.isFor(p):
+	case q == nil || q == p || !q.uplink.isFor(p) || !p.uplink.isFor(q):
 	case p.cable.quality.Load() != nil || q.cable.quality.Load() != nil:
 		t.eachFrame(func(v *buffer.View) { q.propagate(p, v) })
 	default:

@@ -211,3 +211,31 @@ func TestClosedFabricDropsTrains(t *testing.T) {
 		t.Errorf("%d frames remain in the ring", n)
 	}
 }
+
+// A train leaves a fabric as one frame, and such a frame becomes the same train again. Frames that
+// are no plain TCP data become none.
+func TestTrainAsOneFrame(t *testing.T) {
+	for _, v6 := range []bool{false, true} {
+		frame := newTCPFrame(t, v6, 7, "abcdefghij", nil)
+		train := NewTrain(frame, 4)
+		if train == nil || train.FrameCount() != 3 || train.SegmentSize() != 4 || train.Len() != len(frame) {
+			t.Fatalf("a frame becomes the train %+v", train)
+		}
+		b := train.AppendFrame([]byte("before"))
+		again := NewTrain(b[len("before"):], 4)
+		if again == nil {
+			t.Fatalf("% x is no train", b)
+		}
+		sum := []byte{frame[train.TCP()+16], frame[train.TCP()+17]}
+		copy(b[len("before")+train.TCP()+16:], sum)
+		if string(b) != "before"+string(frame) {
+			t.Errorf("the frame is\n% x\nwant\n% x", b[len("before"):], frame)
+		}
+		again.Release()
+	}
+	for _, bad := range [][]byte{nil, newTCPFrame(t, false, 7, "", nil), newTCPFrame(t, false, 7, "x", nil)[:40]} {
+		if NewTrain(bad, 4) != nil {
+			t.Errorf("% x is a train", bad)
+		}
+	}
+}
