@@ -14,7 +14,8 @@ import (
 // dgram.
 type datagrams struct{ local, remote string }
 
-func (d *datagrams) open(context.Context, func(string)) (link, error) {
+// open keeps its socket while it waits for the other end, which waits for this one.
+func (d *datagrams) open(ctx context.Context, waiting func(string)) (link, error) {
 	removeStale("unixgram", d.local)
 	conn, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: d.local, Net: "unixgram"})
 	if err != nil {
@@ -24,11 +25,20 @@ func (d *datagrams) open(context.Context, func(string)) (link, error) {
 		conn: conn, local: d.local, remote: &net.UnixAddr{Name: d.remote, Net: "unixgram"},
 		buffer: make([]byte, maxStreamFrame),
 	}
-	if err := l.check(); err != nil {
-		l.close()
-		return nil, err
+	for {
+		err := l.check()
+		if err == nil {
+			return l, nil
+		}
+		if fatal := (*fatalError)(nil); !errors.As(err, &fatal) {
+			waiting(err.Error())
+			err = clock.System().Sleep(ctx, retryTime)
+		}
+		if err != nil {
+			l.close()
+			return nil, err
+		}
 	}
-	return l, nil
 }
 
 func (d *datagrams) close() {}
@@ -52,13 +62,13 @@ func (l *datagramLink) check() error {
 	return c.Close()
 }
 
-func (l *datagramLink) receive() ([][]byte, error) {
+func (l *datagramLink) receive() ([]frame, error) {
 	for {
 		_ = l.conn.SetReadDeadline(clock.System().Now().Add(pollTime))
 		n, _, err := l.conn.ReadFromUnix(l.buffer)
 		switch {
 		case err == nil:
-			return [][]byte{l.buffer[:n]}, nil
+			return []frame{{bytes: l.buffer[:n]}}, nil
 		case !errors.Is(err, os.ErrDeadlineExceeded):
 			return nil, err
 		}
@@ -68,9 +78,9 @@ func (l *datagramLink) receive() ([][]byte, error) {
 	}
 }
 
-func (l *datagramLink) send(frames [][]byte) error {
+func (l *datagramLink) send(frames []frame) error {
 	for _, f := range frames {
-		if _, err := l.conn.WriteToUnix(f, l.remote); err != nil {
+		if _, err := l.conn.WriteToUnix(f.bytes, l.remote); err != nil {
 			return err
 		}
 	}

@@ -27,13 +27,24 @@
 // Only the appliance's frames cross, unless the topology exposes the simulated machines of the
 // wire: package ether compares ports, not addresses. Frames from outside are validated before the
 // world sees them (see isValid), and frames for other machines are dropped here. Frames are not
-// changed and not padded: a capture on the appliance and one outside have the same bytes.
+// changed and not padded: a capture on the appliance and one outside have the same bytes, unless
+// the kernel splits what leaves (see Segmentation).
 //
 // The frames that leave wait in a queue of at most 4096 frames and 4 MiB, because the pump of the
 // fabric must not block. Broadcasts and multicasts that leave are limited to StormLimit a second:
 // a storm of the simulated world stays inside. A flood from outside is bounded by the socket's
-// buffer of the operating system and by the transmit ring of the segment's port. All that is lost
-// is counted (State).
+// buffer of the operating system and by the transmit ring of the segment's port. What is lost is
+// counted (State), except for what the system drops in front of a tunnel, a TAP device or a Unix
+// socket: it does not tell.
+//
+// # Segmentation
+//
+// The kernel hands the data of many TCP segments between programs and interfaces in one piece, and
+// so does the fabric (ether.Train). A packet socket takes such pieces both ways, which costs a
+// fraction of the separate frames. The fabric's taps see separate frames nevertheless, with the
+// lengths and checksums that a network card gives them. A piece leaves only if the interface splits
+// data (ethtool -k: tcp-segmentation-offload). Whatever splits it numbers the IPv4 packets: with
+// that offload, their identification differs outside. Without it frames leave one by one.
 //
 // # Two appliances with one address
 //
@@ -51,6 +62,7 @@
 //
 // # Locks
 //
+// Uplink.sending is held while frames are sent, and outQueue.mu is taken while it is held.
 // Uplink.mu guards the reason and changes of the state, and outQueue.mu the frames that leave. Both
 // are leaves. outQueue.mu is taken on the pump.
 package uplink

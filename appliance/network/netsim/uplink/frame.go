@@ -20,10 +20,13 @@ const (
 	protoICMP6 = 58
 )
 
-// isValid reports whether a frame from outside may be given to the world: its length is that of a
-// frame, one machine has sent it, and the message in it is not cut off.
-func isValid(frame []byte) bool {
-	if len(frame) < headerLen || len(frame) > maxFrame {
+// maxPacket is the length of the longest IP packet.
+const maxPacket = 65535
+
+// isValid reports whether a frame from outside may be given to the world: it has no more than limit
+// bytes, one machine has sent it, and the message in it is not cut off.
+func isValid(frame []byte, limit int) bool {
+	if len(frame) < headerLen || len(frame) > limit {
 		return false
 	}
 	if src := ether.MAC(frame[6:12]); src.IsMulticast() || src == (ether.MAC{}) {
@@ -60,4 +63,13 @@ func payload(frame []byte) (kind uint16, packet []byte, ok bool) {
 		return 0, nil, false
 	}
 	return binary.BigEndian.Uint16(packet[2:]), packet[tagLen:], true
+}
+
+// asFrames returns complete frames.
+func asFrames(list [][]byte) []frame {
+	var frames []frame
+	for _, b := range list {
+		frames = append(frames, frame{bytes: b})
+	}
+	return frames
 }

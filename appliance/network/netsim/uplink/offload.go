@@ -27,6 +27,24 @@ type offload struct {
 	size, sumStart, sumDistance int // of a segment's data; of the checksum
 }
 
+// count returns the number of frames that a card makes of a frame that leaves.
+func (f frame) count() uint64 {
+	o := f.offload
+	if o.kind == gsoNone || o.size <= 0 {
+		return 1
+	}
+	headers := o.sumStart + 4*int(f.bytes[o.sumStart+lengthAt]>>4)
+	return uint64((len(f.bytes) - headers + o.size - 1) / o.size)
+}
+
+// put writes the header to b.
+func (o offload) put(b []byte) {
+	b[0], b[1], b[2], b[3] = o.flags, o.kind, 0, 0
+	for i, n := range []int{o.size, o.sumStart, o.sumDistance} {
+		binary.NativeEndian.PutUint16(b[4+2*i:], uint16(n))
+	}
+}
+
 func parseOffload(b []byte) offload {
 	at := func(i int) int { return int(binary.NativeEndian.Uint16(b[i:])) }
 	return offload{flags: b[0], kind: b[1] &^ gsoECN, size: at(4), sumStart: at(6), sumDistance: at(8)}
@@ -94,7 +112,10 @@ func (o offload) segments(f []byte) (s superframe, ok bool) {
 		if len(f) < s.transport+tcpLen {
 			return s, false
 		}
-		s.data, s.sumAt = s.transport+int(f[s.transport+12]>>4)*4, s.transport+16
+		s.data, s.sumAt = s.transport+int(f[s.transport+lengthAt]>>4)*4, s.transport+16
+		if s.data < s.transport+tcpLen {
+			return s, false
+		}
 	case proto == protoUDP && o.kind == gsoUDP:
 		s.data, s.sumAt, s.udp = s.transport+udpLen, s.transport+6, true
 	default:
@@ -106,7 +127,8 @@ func (o offload) segments(f []byte) (s superframe, ok bool) {
 const (
 	protoTCP, protoUDP = 6, 17
 	tcpLen, udpLen     = 20, 8
-	flagsAt            = 13 // in a header of TCP
+	lengthAt           = 12 // in a header of TCP
+	flagsAt            = 13
 	flagsOfLast        = 0x01 | 0x08
 	flagCWR            = 0x80
 )

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"sync/atomic"
 	"syscall"
 	"unsafe"
 
@@ -103,7 +104,9 @@ type packetLink struct {
 	watch   *carrierWatch
 	in, out messages
 	bytes   []byte // of frames that are not as the socket gave them
-	frames  [][]byte
+	frames  []frame
+
+	cannotSplit atomic.Bool // the interface has refused to
 }
 
 // accept makes the kernel drop frames to other machines than mac and groups.
@@ -134,7 +137,7 @@ func (l *packetLink) accept(mac ether.MAC) error {
 
 func (l *packetLink) interrupt() { _ = l.file.SetDeadline(longAgo) }
 
-func (l *packetLink) receive() ([][]byte, error) {
+func (l *packetLink) receive() ([]frame, error) {
 	for {
 		var n int
 		var err error
@@ -154,37 +157,22 @@ func (l *packetLink) receive() ([][]byte, error) {
 	}
 }
 
-// finish returns the frames of the first n messages as they would be on the cable. What cannot be
-// finished is returned as an empty frame, which is invalid.
-func (l *packetLink) finish(n int) [][]byte {
+// finish returns the frames of the first n messages, with the tags that they had on the cable. A
+// frame that is cut off is returned empty, which is invalid.
+func (l *packetLink) finish(n int) []frame {
 	l.bytes, l.frames = l.bytes[:0], l.frames[:0]
 	for i := range n {
 		b, truncated := l.in.message(i)
 		if truncated || len(b) < offloadLen {
-			l.frames = append(l.frames, nil)
+			l.frames = append(l.frames, frame{})
 			continue
 		}
-		o, frame := parseOffload(b), b[offloadLen:]
-		kind, tag, tagged := l.in.tag(i)
-		if o.kind == gsoNone && !tagged {
-			if !o.finish(frame, func(f []byte) { l.frames = append(l.frames, f) }) {
-				l.frames = append(l.frames, nil)
-			}
+		f := frame{b[offloadLen:], parseOffload(b)}
+		if kind, tag, ok := l.in.tag(i); ok && len(f.bytes) >= headerLen {
+			l.addTagged(f, kind, tag)
 			continue
 		}
-		ok := o.finish(frame, func(f []byte) {
-			start := len(l.bytes)
-			if tagged && len(f) >= headerLen {
-				l.bytes = appendTagged(l.bytes, f, kind, tag)
-			} else {
-				l.bytes = append(l.bytes, f...)
-			}
-			// The memory of earlier frames stays as it is if the slice grows.
-			l.frames = append(l.frames, l.bytes[start:len(l.bytes):len(l.bytes)])
-		})
-		if !ok {
-			l.frames = append(l.frames, nil)
-		}
+		l.frames = append(l.frames, f)
 	}
 	if cap(l.bytes) > maxQueuedBytes {
 		l.bytes = nil
@@ -192,8 +180,21 @@ func (l *packetLink) finish(n int) [][]byte {
 	return l.frames
 }
 
+// addTagged adds the frames that a card makes of f, with the tag of a VLAN.
+func (l *packetLink) addTagged(f frame, kind, tag uint16) {
+	ok := f.offload.finish(f.bytes, func(b []byte) {
+		start := len(l.bytes)
+		l.bytes = appendTagged(l.bytes, b, kind, tag)
+		// The memory of earlier frames stays as it is if the slice grows.
+		l.frames = append(l.frames, frame{bytes: l.bytes[start:len(l.bytes):len(l.bytes)]})
+	})
+	if !ok {
+		l.frames = append(l.frames, frame{})
+	}
+}
+
 // send drops what the interface does not take, for example because it is longer than its MTU.
-func (l *packetLink) send(frames [][]byte) error {
+func (l *packetLink) send(frames []frame) error {
 	for len(frames) > 0 {
 		n := l.out.fill(frames)
 		sent, err := 0, error(nil)
@@ -208,10 +209,35 @@ func (l *packetLink) send(frames [][]byte) error {
 			return l.watch.reason(err)
 		case err != nil:
 			sent = 1 // the first one is lost
+			if frames[0].offload.kind != gsoNone && errors.Is(err, unix.EINVAL) {
+				l.cannotSplit.Store(true)
+			}
 		}
 		frames = frames[sent:]
 	}
 	return nil
+}
+
+// lost implements lossy.
+func (l *packetLink) lost() (n uint64) {
+	_ = l.conn.Control(func(fd uintptr) { // fails if the link is closed
+		if s, err := unix.GetsockoptTpacketStats(int(fd), unix.SOL_PACKET, unix.PACKET_STATISTICS); err == nil {
+			n = uint64(s.Drops)
+		}
+	})
+	return n
+}
+
+// sendIsPrompt implements prompt: an interface that does not transmit loses its carrier.
+func (l *packetLink) sendIsPrompt() {}
+
+// splits implements splitting. Data is split by the interface only if it does that for the machine
+// too: the kernel numbers the packets.
+func (l *packetLink) splits() int {
+	if l.cannotSplit.Load() {
+		return 0
+	}
+	return int(l.watch.splits.Load())
 }
 
 func (l *packetLink) close() {
@@ -226,7 +252,7 @@ type messages struct {
 	vectors  []unix.Iovec // two for each message that is sent, one for each that is received
 	buffers  [][]byte
 	controls [][]byte
-	offload  [offloadLen]byte // of all that is sent: nothing is missing
+	offloads [][offloadLen]byte // of the messages that are sent
 }
 
 // A messageHeader is a struct mmsghdr.
@@ -240,11 +266,12 @@ type messageHeader struct {
 func (m *messages) init(n, size, control int) {
 	m.headers = make([]messageHeader, n)
 	m.vectors = make([]unix.Iovec, 2*n)
+	m.offloads = make([][offloadLen]byte, n)
 	for i := range m.headers {
 		v := &m.vectors[2*i]
 		m.headers[i].Iov = v
 		if size == 0 {
-			v.Base = &m.offload[0]
+			v.Base = &m.offloads[i][0]
 			v.SetLen(offloadLen)
 			m.headers[i].SetIovlen(2)
 			continue
@@ -267,12 +294,13 @@ func (m *messages) receive(fd int) (int, error) {
 }
 
 // fill takes the first frames to send and returns their number.
-func (m *messages) fill(frames [][]byte) int {
+func (m *messages) fill(frames []frame) int {
 	n := min(len(frames), len(m.headers))
 	for i, f := range frames[:n] {
+		f.offload.put(m.offloads[i][:])
 		v := &m.vectors[2*i+1]
-		v.Base = &f[0]
-		v.SetLen(len(f))
+		v.Base = &f.bytes[0]
+		v.SetLen(len(f.bytes))
 	}
 	return n
 }

@@ -43,7 +43,7 @@ func (u *Uplink) identity() (ether.MAC, []netip.Addr) {
 func (u *Uplink) probe(l link, p *probe, broken <-chan error) error {
 	if p.mac != (ether.MAC{}) {
 		for range probes {
-			if err := l.send(p.questions()); err != nil {
+			if err := l.send(asFrames(p.questions())); err != nil {
 				return err
 			}
 			expired := make(chan struct{})
@@ -74,7 +74,7 @@ func (u *Uplink) probe(l link, p *probe, broken <-chan error) error {
 // refuse returns the error of an uplink that another machine keeps from being used. That machine may
 // be probing too: it is told.
 func (u *Uplink) refuse(l link, p *probe, text string) error {
-	_ = l.send(announcements(p.mac, p.addrs)) // the link is given up in any case
+	_ = l.send(asFrames(announcements(p.mac, p.addrs))) // the link is given up in any case
 	return &conflictError{text}
 }
 

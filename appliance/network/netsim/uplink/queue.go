@@ -22,12 +22,14 @@ type outQueue struct {
 
 	mu     sync.Mutex
 	isOpen bool
-	bytes  []byte // of the frames that wait, one after the other
-	ends   []int  // where each ends
+	bytes  []byte    // of the frames that wait, one after the other
+	ends   []int     // where each ends
+	loads  []offload // what is missing in each
 	taken  struct {
 		bytes  []byte
 		ends   []int
-		frames [][]byte
+		loads  []offload
+		frames []frame
 	}
 	storm bucket
 }
@@ -45,7 +47,7 @@ func (q *outQueue) shut() { q.set(false) }
 func (q *outQueue) set(open bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.isOpen, q.bytes, q.ends = open, q.bytes[:0], q.ends[:0]
+	q.isOpen, q.bytes, q.ends, q.loads = open, q.bytes[:0], q.ends[:0], q.loads[:0]
 }
 
 // put appends a copy of frame. It returns false if the frame is one too many to a group.
@@ -57,21 +59,64 @@ func (q *outQueue) put(frame []byte) bool {
 		return true
 	case ether.MAC(frame[:6]).IsMulticast() && !q.storm.take(clock.System().Mark()):
 		return false
-	case len(q.ends) == maxQueuedFrames || len(q.bytes)+len(frame) > maxQueuedBytes:
+	case q.isFull(len(frame)):
 		q.dropped.Add(1)
 		return true
 	}
 	q.bytes = append(q.bytes, frame...)
-	q.ends = append(q.ends, len(q.bytes))
+	q.added(offload{})
+	return true
+}
+
+// putTrain appends a train as one frame, and frees it.
+func (q *outQueue) putTrain(t *ether.Train) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	n := t.FrameCount()
+	switch {
+	case !q.isOpen:
+		t.Release()
+		return
+	case q.isFull(t.Len()):
+		q.dropped.Add(uint64(n))
+		t.Release()
+		return
+	}
+	o := offload{
+		flags: needsChecksum, kind: gsoTCPv4, size: t.SegmentSize(), sumStart: t.TCP(), sumDistance: 16,
+	}
+	if t.TCP() == headerLen+ipv6Len {
+		o.kind = gsoTCPv6
+	}
+	q.bytes = t.AppendFrame(q.bytes)
+	q.added(o)
+}
+
+func (q *outQueue) isFull(n int) bool {
+	return len(q.ends) == maxQueuedFrames || len(q.bytes)+n > maxQueuedBytes
+}
+
+// added says that a frame has been appended.
+func (q *outQueue) added(o offload) {
+	q.ends, q.loads = append(q.ends, len(q.bytes)), append(q.loads, o)
 	select {
 	case q.wake <- struct{}{}:
 	default:
 	}
-	return true
+}
+
+// takeWake takes the token of wake, if frames wait.
+func (q *outQueue) takeWake() bool {
+	select {
+	case <-q.wake:
+		return true
+	default:
+		return false
+	}
 }
 
 // take returns the frames that wait. They are valid until the next call.
-func (q *outQueue) take() [][]byte {
+func (q *outQueue) take() []frame {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	t := &q.taken
@@ -80,10 +125,11 @@ func (q *outQueue) take() [][]byte {
 	}
 	q.bytes, t.bytes = t.bytes[:0], q.bytes
 	q.ends, t.ends = t.ends[:0], q.ends
+	q.loads, t.loads = t.loads[:0], q.loads
 	t.frames = t.frames[:0]
 	from := 0
-	for _, to := range t.ends {
-		t.frames = append(t.frames, t.bytes[from:to:to])
+	for i, to := range t.ends {
+		t.frames = append(t.frames, frame{t.bytes[from:to:to], t.loads[i]})
 		from = to
 	}
 	return t.frames

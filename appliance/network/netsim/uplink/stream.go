@@ -135,7 +135,7 @@ type streamLink struct {
 	conn   *net.UnixConn
 	reader *bufio.Reader
 	read   int // bytes of the frames that were returned last
-	frames [][]byte
+	frames []frame
 	out    []byte
 
 	guarding sync.WaitGroup
@@ -176,7 +176,7 @@ func newStreamLink(conn *net.UnixConn, l *net.UnixListener) *streamLink {
 	return s
 }
 
-func (s *streamLink) receive() ([][]byte, error) {
+func (s *streamLink) receive() ([]frame, error) {
 	_, _ = s.reader.Discard(s.read) // does not fail: they are in the buffer
 	s.read, s.frames = 0, s.frames[:0]
 	for len(s.frames) < batchSize {
@@ -198,17 +198,17 @@ func (s *streamLink) receive() ([][]byte, error) {
 		if b, err = s.reader.Peek(end); err != nil {
 			return nil, fmt.Errorf("the other end has closed the connection: %w", err)
 		}
-		s.frames = append(s.frames, b[s.read+lengthLen:end])
+		s.frames = append(s.frames, frame{bytes: b[s.read+lengthLen : end]})
 		s.read = end
 	}
 	return s.frames, nil
 }
 
-func (s *streamLink) send(frames [][]byte) error {
+func (s *streamLink) send(frames []frame) error {
 	s.out = s.out[:0]
 	for _, f := range frames {
-		s.out = binary.BigEndian.AppendUint32(s.out, uint32(len(f)))
-		s.out = append(s.out, f...)
+		s.out = binary.BigEndian.AppendUint32(s.out, uint32(len(f.bytes)))
+		s.out = append(s.out, f.bytes...)
 	}
 	_, err := s.conn.Write(s.out)
 	if cap(s.out) > keptBytes {

@@ -86,13 +86,13 @@ type tapLink struct {
 	conn    syscall.RawConn
 	watch   *carrierWatch
 	buffers [][]byte
-	frames  [][]byte
+	frames  []frame
 }
 
 // interrupt makes receive and send return. The device stays open.
 func (l *tapLink) interrupt() { _ = l.file.SetDeadline(longAgo) }
 
-func (l *tapLink) receive() ([][]byte, error) {
+func (l *tapLink) receive() ([]frame, error) {
 	l.frames = l.frames[:0]
 	var err error
 	waitErr := l.conn.Read(func(fd uintptr) bool {
@@ -106,7 +106,7 @@ func (l *tapLink) receive() ([][]byte, error) {
 			if err != nil {
 				return true
 			}
-			l.frames = append(l.frames, b[:n])
+			l.frames = append(l.frames, frame{bytes: b[:n]})
 		}
 		return true
 	})
@@ -126,9 +126,9 @@ func (t *tap) forget() {
 }
 
 // send drops what the device cannot take, for example because it is longer than its MTU.
-func (l *tapLink) send(frames [][]byte) error {
+func (l *tapLink) send(frames []frame) error {
 	for _, f := range frames {
-		if _, err := l.file.Write(f); errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, os.ErrClosed) {
+		if _, err := l.file.Write(f.bytes); errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, os.ErrClosed) {
 			return l.watch.reason(err)
 		}
 	}

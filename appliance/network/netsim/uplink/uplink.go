@@ -51,11 +51,34 @@ type State struct {
 type link interface {
 	// receive blocks until frames have arrived, and returns them. They are valid until the next
 	// call. An error ends the link.
-	receive() ([][]byte, error)
+	receive() ([]frame, error)
 	// send transmits frames and may block. An error ends the link.
-	send(frames [][]byte) error
+	send(frames []frame) error
 	// close makes receive and send return.
 	close()
+}
+
+// A frame is on the way between the world and the outside.
+type frame struct {
+	bytes   []byte
+	offload offload // what is missing in it: nothing, on most links
+}
+
+// A splitting link can send frames whose data are to be split.
+type splitting interface {
+	// splits returns the length of the longest packets that the outside makes of such frames; 0 if
+	// it does not split them now. It does not block.
+	splits() int
+}
+
+// A prompt link's send does not wait for the other end to read, but at most for the system to take
+// the frames. It is called on two goroutines, one at a time.
+type prompt interface{ sendIsPrompt() }
+
+// A lossy link loses frames from outside that the program is too slow for.
+type lossy interface {
+	// lost returns how many frames it has lost since the call before.
+	lost() uint64
 }
 
 // A filtering link can drop frames to other machines than mac and groups by itself.
@@ -96,10 +119,14 @@ type Uplink struct {
 	settle   sync.Once
 	startErr error // of the first attempt; read after settled is closed
 
-	received, sent, invalid, foreign, storms atomic.Uint64
+	received, sent, invalid, foreign, storms, lost atomic.Uint64
+
+	sending sync.Mutex // held while frames are taken and sent, so that they stay in order
 
 	attached  atomic.Pointer[attachment] // nil: no world
 	probing   atomic.Pointer[probe]      // nil: the addresses are ours
+	splitter  atomic.Pointer[splitting]  // nil: the link does not split frames
+	lossy     atomic.Pointer[lossy]      // nil: the link does not tell what it loses
 	defended  atomic.Int64               // the clock.Mark of the latest defense
 	connected atomic.Bool
 
@@ -169,6 +196,7 @@ func (u *Uplink) Attach(a Attachment) {
 	}
 	name := "uplink/" + u.config.Uplink.Interface
 	x := &attachment{Attachment: a, port: a.Segment.NewUplinkPort(name, MaxMTU, only, u.leave)}
+	x.port.HandleTrains(u.leaveTrain)
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	u.attached.Store(x)
@@ -223,13 +251,14 @@ func (u *Uplink) Close() {
 
 // State returns what the uplink does, with the counters since it was made.
 func (u *Uplink) State() State {
+	u.countLost()
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	s := State{
 		Interface: u.config.Uplink.Interface, To: u.config.Uplink.To.String(),
 		Exposed: u.config.Uplink.Expose, Connected: u.connected.Load(), Reason: u.reason,
 		Received: u.received.Load(), Sent: u.sent.Load(), Invalid: u.invalid.Load(),
-		Foreign: u.foreign.Load(), Flooded: u.past, Storms: u.storms.Load(), Overflow: u.out.dropped.Load(),
+		Foreign: u.foreign.Load(), Flooded: u.past + u.lost.Load(), Storms: u.storms.Load(), Overflow: u.out.dropped.Load(),
 	}
 	if a := u.attached.Load(); a != nil {
 		s.Flooded += a.port.Counters().TxDropped
@@ -304,22 +333,50 @@ func (u *Uplink) use(l link) error {
 	if err := u.probe(l, p, broken); err != nil {
 		return err
 	}
+	if s, ok := l.(splitting); ok {
+		u.splitter.Store(&s)
+		defer u.splitter.Store(nil)
+	}
+	if s, ok := l.(lossy); ok {
+		u.lossy.Store(&s)
+		defer u.lossy.Store(nil)
+		defer u.countLost()
+	}
 	u.setConnected(true)
 	defer u.setConnected(false)
 	for {
 		select {
 		case <-u.out.wake:
-			frames := u.out.take()
-			if err := l.send(frames); err != nil {
+			if err := u.flush(l); err != nil {
 				return err
 			}
-			u.sent.Add(uint64(len(frames)))
 		case err := <-broken:
 			return err
 		case <-u.ctx.Done():
 			return u.ctx.Err()
 		}
 	}
+}
+
+// countLost counts what the link has lost.
+func (u *Uplink) countLost() {
+	if s := u.lossy.Load(); s != nil {
+		u.lost.Add((*s).lost())
+	}
+}
+
+// flush sends the frames that wait.
+func (u *Uplink) flush(l link) error {
+	u.sending.Lock()
+	defer u.sending.Unlock()
+	frames := u.out.take()
+	if err := l.send(frames); err != nil {
+		return err
+	}
+	for _, f := range frames {
+		u.sent.Add(f.count())
+	}
+	return nil
 }
 
 // AddrsChanged says that the addresses of the appliance have been changed. They are announced, and
@@ -368,8 +425,21 @@ func (u *Uplink) leave(frame []byte) {
 	}
 }
 
-// read gives the world what arrives, until the link breaks.
+// leaveTrain is called on the pump with the frames of a train that leave the world. It reports
+// whether it has taken them: the link can split them.
+func (u *Uplink) leaveTrain(t *ether.Train) bool {
+	s := u.splitter.Load()
+	if s == nil || t.MaxPacketLen() > (*s).splits() {
+		return false
+	}
+	u.out.putTrain(t)
+	return true
+}
+
+// read gives the world what arrives, until the link breaks. If it can, it sends the answers itself:
+// to wake another goroutine for each acknowledgement costs more than the acknowledgement.
 func (u *Uplink) read(l link) error {
+	_, isPrompt := l.(prompt)
 	for {
 		frames, err := l.receive()
 		if err != nil {
@@ -382,18 +452,42 @@ func (u *Uplink) read(l link) error {
 		f := a.port.Fabric()
 		f.Hold()
 		for _, frame := range frames {
-			if u.admit(a, frame) {
-				a.port.Transmit(frame)
-			}
+			u.deliver(a, frame)
 		}
 		f.Release()
+		if isPrompt && u.connected.Load() && u.out.takeWake() {
+			if err := u.flush(l); err != nil {
+				return err
+			}
+		}
 	}
 }
 
-// admit reports whether the world is given a frame, and counts it.
-func (u *Uplink) admit(a *attachment, frame []byte) bool {
-	if !isValid(frame) {
+// deliver gives the world a frame, or the frames that a card makes of it.
+func (u *Uplink) deliver(a *attachment, f frame) {
+	if f.offload.kind == gsoTCPv4 || f.offload.kind == gsoTCPv6 {
+		if t := ether.NewTrain(f.bytes, f.offload.size); t != nil {
+			if u.admit(a, f.bytes, headerLen+maxPacket, uint64(t.FrameCount())) {
+				a.port.TransmitTrainAfter(0, t)
+			}
+			return
+		}
+	}
+	whole := f.offload.finish(f.bytes, func(b []byte) {
+		if u.admit(a, b, maxFrame, 1) {
+			a.port.Transmit(b)
+		}
+	})
+	if !whole {
 		u.invalid.Add(1)
+	}
+}
+
+// admit reports whether the world is given a frame, which may have limit bytes and stands for n
+// frames, and counts it.
+func (u *Uplink) admit(a *attachment, frame []byte, limit int, n uint64) bool {
+	if !isValid(frame, limit) {
+		u.invalid.Add(n)
 		return false
 	}
 	p := u.probing.Load()
@@ -403,12 +497,12 @@ func (u *Uplink) admit(a *attachment, frame []byte) bool {
 	src := ether.MAC(frame[6:12])
 	switch {
 	case a.Segment.Knows(src):
-		u.invalid.Add(1)
+		u.invalid.Add(n)
 	case !u.connected.Load():
 	case !a.Segment.Knows(ether.MAC(frame[:6])):
-		u.foreign.Add(1)
+		u.foreign.Add(n)
 	default:
-		u.received.Add(1)
+		u.received.Add(n)
 		return true
 	}
 	return false

@@ -26,15 +26,16 @@ const timeout = 2 * time.Minute
 
 // A world is a segment with one machine, as far as an uplink sees one.
 type world struct {
-	t       *testing.T
+	t       testing.TB
 	up      *uplink.Uplink
 	segment *ether.Segment
 	machine *ether.Port
-	frames  chan []byte // that the machine has received
+	frames  chan []byte        // that the machine has received
+	keep    func(frame []byte) // if it is set, it gets the frames in place of frames
 }
 
 // newWorld returns a world whose machine has a MAC that ends in n, and the address 192.0.2.addr.
-func newWorld(t *testing.T, n, addr byte, to string, change ...func(*uplink.Config)) *world {
+func newWorld(t testing.TB, n, addr byte, to string, change ...func(*uplink.Config)) *world {
 	t.Helper()
 	target, err := topology.ParseUplinkTarget(to)
 	if err != nil {
@@ -58,6 +59,8 @@ func newWorld(t *testing.T, n, addr byte, to string, change ...func(*uplink.Conf
 	w.segment = fabric.NewSegment("lan")
 	w.machine = w.segment.NewNodePort("machine", mac(n), 9000, func(f []byte) {
 		switch {
+		case w.keep != nil:
+			w.keep(bytes.Clone(f))
 		case f[0] == 0x33: // a kernel asks for groups of IPv6
 		case !isARP(f):
 			w.frames <- bytes.Clone(f)
@@ -92,7 +95,7 @@ func (w *world) mustStart() {
 }
 
 // waitFor waits until f is true.
-func waitFor(t *testing.T, what string, f func() bool) {
+func waitFor(t testing.TB, what string, f func() bool) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), timeout)
 	defer cancel()
@@ -282,6 +285,27 @@ func TestDatagramsJoinTwoWorlds(t *testing.T) {
 	a.waitCarrier(false)
 }
 
+// An end keeps its socket while the other one is absent, which waits for it in the same way.
+func TestDatagramsWaitForEachOther(t *testing.T) {
+	dir := t.TempDir()
+	one, two := filepath.Join(dir, "1"), filepath.Join(dir, "2")
+	a := newWorld(t, 1, 1, "unix:"+one+",dgram="+two)
+	a.mustStart()
+	for range 3 { // without its socket, the end would have one only now and then
+		c, err := net.Dial("unixgram", one)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.Close()
+		_ = clock.System().Sleep(t.Context(), 20*time.Millisecond)
+	}
+	b := newWorld(t, 2, 2, "unix:"+two+",dgram="+one)
+	b.mustStart()
+	a.waitCarrier(true)
+	b.waitCarrier(true)
+	transfer(t, a, b)
+}
+
 // freePort returns a UDP port of 127.0.0.1 that is free.
 func freePort(t *testing.T) string {
 	t.Helper()
@@ -356,7 +380,7 @@ func TestOneAddressTwice(t *testing.T) {
 }
 
 // connect returns the outside end of a's cable, after the probes.
-func connect(t *testing.T, a *world, path string) net.Conn {
+func connect(t testing.TB, a *world, path string) net.Conn {
 	t.Helper()
 	a.mustStart()
 	conn, err := net.Dial("unix", path)

@@ -67,7 +67,7 @@ type tunnel struct {
 }
 
 // receive drops what does not come from the other end, or belongs to another virtual network.
-func (t *tunnel) receive() ([][]byte, error) {
+func (t *tunnel) receive() ([]frame, error) {
 	for {
 		n, from, err := t.conn.ReadFromUDPAddrPort(t.buffer)
 		if err != nil {
@@ -78,16 +78,16 @@ func (t *tunnel) receive() ([][]byte, error) {
 			binary.BigEndian.Uint32(b[4:])>>8 != t.vni {
 			continue
 		}
-		return [][]byte{b[vxlanLen:]}, nil
+		return []frame{{bytes: b[vxlanLen:]}}, nil
 	}
 }
 
 // send drops frames that cannot be sent now: a tunnel has no carrier.
-func (t *tunnel) send(frames [][]byte) error {
+func (t *tunnel) send(frames []frame) error {
 	for _, f := range frames {
 		t.out = append(t.out[:0], vxlanFlag, 0, 0, 0)
 		t.out = binary.BigEndian.AppendUint32(t.out, t.vni<<8)
-		t.out = append(t.out, f...)
+		t.out = append(t.out, f.bytes...)
 		_, _ = t.conn.WriteToUDPAddrPort(t.out, t.peer)
 	}
 	return nil

@@ -6,6 +6,8 @@ import (
 	"net"
 	"os"
 	"sync"
+	"sync/atomic"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 
@@ -81,6 +83,7 @@ func waitCarrier(ctx context.Context, name string, waiting func(string)) (*net.I
 type carrierWatch struct {
 	running sync.WaitGroup
 	cancel  context.CancelFunc
+	splits  atomic.Int32 // the MTU, if the interface splits TCP data into segments itself; else 0
 	mu      sync.Mutex
 	err     error // why the carrier is lost
 }
@@ -90,6 +93,7 @@ func watchCarrier(n *net.Interface, lost func()) *carrierWatch {
 	ctx, cancel := context.WithCancel(context.Background())
 	c := &carrierWatch{cancel: cancel}
 	w := newLinkWatch()
+	c.look(n)
 	c.running.Go(func() {
 		defer w.close()
 		for ctx.Err() == nil {
@@ -104,10 +108,39 @@ func watchCarrier(n *net.Interface, lost func()) *carrierWatch {
 				lost()
 				return
 			}
+			c.look(now)
 			w.wait(ctx)
 		}
 	})
 	return c
+}
+
+// look notes what the interface n does itself.
+func (c *carrierWatch) look(n *net.Interface) {
+	mtu := 0
+	if segments(n.Name) {
+		mtu = n.MTU
+	}
+	c.splits.Store(int32(mtu))
+}
+
+// segments reports whether a network interface splits TCP data into segments itself, as ethtool
+// says.
+func segments(name string) bool {
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return false
+	}
+	defer unix.Close(fd)
+	value := struct{ command, data uint32 }{command: unix.ETHTOOL_GTSO}
+	request := struct {
+		name [unix.IFNAMSIZ]byte
+		data unsafe.Pointer
+		_    [24 - unsafe.Sizeof(uintptr(0))]byte
+	}{data: unsafe.Pointer(&value)}
+	copy(request.name[:unix.IFNAMSIZ-1], name)
+	_, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(fd), unix.SIOCETHTOOL, uintptr(unsafe.Pointer(&request)))
+	return errno == 0 && value.data != 0
 }
 
 // reason returns why the carrier is lost, or else err.
