@@ -45,6 +45,9 @@ func NewNamespace(t testing.TB) *Namespace {
 	return n
 }
 
+// Here returns the namespace in which this process is, for a test that InNamespace has given one.
+func Here(t testing.TB) *Namespace { return &Namespace{t, strconv.Itoa(os.Getpid())} }
+
 // Command returns a command in the namespace, not yet started.
 func (n *Namespace) Command(name string, args ...string) *exec.Cmd {
 	return exec.Command("nsenter", append([]string{"-t", n.pid, "-n", "--", Path(n.t, name)}, args...)...)
@@ -110,6 +113,8 @@ func InNamespace(t *testing.T) bool {
 		t.Errorf("in a namespace: %v\n%s", err, out)
 	case strings.Contains(string(out), "--- SKIP"):
 		t.Skipf("in a namespace:\n%s", out)
+	default:
+		t.Logf("in a namespace:\n%s", out)
 	}
 	return false
 }

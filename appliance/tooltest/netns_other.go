@@ -18,6 +18,9 @@ func NewNamespace(t testing.TB) *Namespace {
 	return nil
 }
 
+// Here returns the namespace in which this process is, for a test that InNamespace has given one.
+func Here(testing.TB) *Namespace { return nil }
+
 // Command returns a command in the namespace, not yet started.
 func (n *Namespace) Command(string, ...string) *exec.Cmd { return nil }
 
