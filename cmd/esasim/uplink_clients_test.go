@@ -34,9 +34,17 @@ appliance:
 // startOutside runs an appliance in a namespace.
 func startOutside(t *testing.T, machine *tooltest.Namespace, uplink string) *program {
 	t.Helper()
+	return startAt(t, machine, realTopology, uplink)
+}
+
+// startAt is startOutside with another topology.
+func startAt(
+	t *testing.T, machine *tooltest.Namespace, topologyText, uplink string,
+) *program {
+	t.Helper()
 	home := t.TempDir()
 	file, topology := filepath.Join(home, "ready.json"), filepath.Join(home, "real.yaml")
-	if err := os.WriteFile(topology, []byte(realTopology), 0o600); err != nil {
+	if err := os.WriteFile(topology, []byte(topologyText), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	own := command(t, home, "serve", "--topology", topology, "--ephemeral", "--uplink", "Data 1="+uplink, "--ready", file)
