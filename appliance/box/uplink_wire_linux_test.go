@@ -3,6 +3,7 @@ package box_test
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -66,6 +67,9 @@ func (s *wireSocket) next() []byte {
 	s.t.Helper()
 	b, control := make([]byte, 70000), make([]byte, 100)
 	n, m, _, _, err := unix.Recvmsg(s.fd, b, control, 0)
+	for errors.Is(err, unix.EINTR) {
+		n, m, _, _, err = unix.Recvmsg(s.fd, b, control, 0)
+	}
 	if err != nil {
 		s.t.Fatal("nothing arrives: ", err)
 	}

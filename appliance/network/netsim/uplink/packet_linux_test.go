@@ -3,6 +3,7 @@ package uplink_test
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"os/exec"
 	"slices"
 	"strings"
@@ -78,14 +79,23 @@ func (s *rawSocket) send(header [10]byte, frame []byte) {
 // next returns the next frame of another type than ARP.
 func (s *rawSocket) next() []byte {
 	s.t.Helper()
+	for {
+		if b := s.read(); !isARP(b[10:]) {
+			return b[10:]
+		}
+	}
+}
+
+// read returns the next frame with the header before it.
+func (s *rawSocket) read() []byte {
+	s.t.Helper()
 	b := make([]byte, 70000)
 	for {
-		n, err := unix.Read(s.fd, b)
-		if err != nil {
+		switch n, err := unix.Read(s.fd, b); {
+		case err == nil:
+			return b[:n]
+		case !errors.Is(err, unix.EINTR):
 			s.t.Fatal("read a frame: ", err)
-		}
-		if f := b[10:n]; !isARP(f) {
-			return f
 		}
 	}
 }

@@ -9,8 +9,6 @@ import (
 	"testing"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/esasim/esasim/appliance/network"
 	"github.com/esasim/esasim/appliance/network/netsim/ether"
 	"github.com/esasim/esasim/appliance/tooltest"
@@ -19,13 +17,9 @@ import (
 // nextOffloaded returns the next TCP frame with the header before it.
 func (s *rawSocket) nextOffloaded() (header, frame []byte) {
 	s.t.Helper()
-	b := make([]byte, 70000)
 	for {
-		n, err := unix.Read(s.fd, b)
-		if err != nil {
-			s.t.Fatal("read a frame: ", err)
-		}
-		if f := b[10:n]; f[12] == 0x08 && f[13] == 0x00 {
+		b := s.read()
+		if f := b[10:]; f[12] == 0x08 && f[13] == 0x00 {
 			return b[:10], f
 		}
 	}
