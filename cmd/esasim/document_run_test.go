@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"os/signal"
 	"strconv"
 	"strings"
 	"sync"
@@ -81,6 +82,13 @@ sftp() { command sshpass -p ironport sftp $quiet "$@"; }
 func newReader(t *testing.T, page string) *reader {
 	t.Helper()
 	r := &reader{t: t, page: page, dir: clientDir(t)}
+	if signal.Ignored(syscall.SIGINT) {
+		// A process in the background of a script ignores interrupts, and so would its children. They
+		// do not inherit that a signal is caught.
+		caught := make(chan os.Signal, 1)
+		signal.Notify(caught, syscall.SIGINT)
+		t.Cleanup(func() { signal.Stop(caught) })
+	}
 	p := start(t, r.dir, "--ctl", "127.0.0.1:0")
 	var ports []string
 	for usual, addr := range map[string]string{
