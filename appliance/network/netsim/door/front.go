@@ -13,6 +13,7 @@ import (
 
 	"github.com/esasim/esasim/appliance/clock"
 	"github.com/esasim/esasim/appliance/network"
+	"github.com/esasim/esasim/appliance/network/netsim/vnet"
 )
 
 const (
@@ -299,6 +300,7 @@ func (f *Front) accept(l *net.TCPListener) {
 
 // admit connects a real client, which has a slot in the queue, to the service.
 func (f *Front) admit(outside *net.TCPConn, p *slot) {
+	vnet.ReserveStack()
 	p.occupy()
 	from, to, err := f.Enter(realAddr(outside.RemoteAddr()).Addr())
 	if err != nil {

@@ -139,6 +139,7 @@ const maxHeldWrite = 4095
 
 // write hands as much of r to the stack as its buffer takes.
 func (c *conn) write(r *bytes.Reader) (int, tcpip.Error) {
+	ReserveStack()
 	if r.Len() <= maxHeldWrite {
 		c.host.hold()
 		defer c.host.release()

@@ -41,6 +41,7 @@ type PendingDial struct {
 // NewDial opens and binds the socket of a connection. Its place in the list of Sockets is decided
 // here, not when the connection is established.
 func (h *Host) NewDial(c network.DialConfig) (*PendingDial, error) {
+	ReserveStack()
 	c.Local, c.Remote = unmap(c.Local), unmap(c.Remote)
 	h.wakeFor(c.Local.Addr(), c.Remote.Addr())
 	h.openFor(c.Local, c.Remote)

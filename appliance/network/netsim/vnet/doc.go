@@ -133,6 +133,12 @@
 // taken by what the pump calls: taps, routers, and functions given to Watchable.Watch. Close
 // leaves its segments to the fabric's own goroutine, because callers do hold locks.
 //
+// # Stacks of goroutines
+//
+// Sending a segment takes about 8 KiB of the caller's stack: the stack, the fabric, the routers and
+// the receiver's stack are one chain of calls. Goroutines that send soon after their start call
+// ReserveStack.
+//
 // # Files are read into the stack's buffers
 //
 // A transfer does not need a buffer of its own: SendRange lets the stack read a part of a file

@@ -1,1 +1,1 @@
-// This file lets segments.go declare functions without a body.
+// This file lets segments.go declare functions without a body. Those are in gVisor.

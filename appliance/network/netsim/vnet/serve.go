@@ -45,6 +45,7 @@ func (l *listener) connReady() {
 
 // acceptReady accepts connections until none waits.
 func (l *listener) acceptReady() {
+	ReserveStack()
 	s := &l.serving
 	for {
 		s.mu.Lock()
