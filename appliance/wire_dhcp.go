@@ -14,6 +14,10 @@ import (
 // addDHCP makes dhclient. What it finds out becomes a part of the factory configuration, so that it
 // holds until an administrator commits something else, and is never saved with the configuration.
 func (a *Appliance) addDHCP(o Options) {
+	if len(o.DHCP) == 0 {
+		a.DHCP = dhcp.New(dhcp.Options{})
+		return
+	}
 	base := o.Factory
 	if base == nil {
 		base = config.NewFactory()
@@ -40,9 +44,6 @@ func (a *Appliance) addDHCP(o Options) {
 		},
 		Events: a.Events,
 	})
-	if len(o.DHCP) == 0 {
-		return
-	}
 	a.DHCP.SetActive(netconfig.Interfaces.IsFactory(a.Config.Committed()))
 	a.Add(a.DHCP)
 	a.Config.AddApplier(dhcpApplier{a.DHCP})

@@ -330,3 +330,30 @@ func TestDamagedLeasesAreIgnored(t *testing.T) {
 		waitBound(t, b, "Management")
 	}
 }
+
+// Faults apply to the frames of DHCP, and a capture of the interface has them although it has no
+// address.
+func TestFaultsApplyToDHCP(t *testing.T) {
+	text := leased + `rules:
+  - {name: lost, action: drop, protocol: udp, port: 67}
+`
+	b := newLeased(t, text, t.TempDir(), func(o *box.Options) { o.ClockRate = 60 })
+	start(t, b)
+	waitFor(t, b, "Management", "fallback", func(l *box.Lease) bool { return l.State == "fallback" })
+	if c, err := b.Appliance().Net.Counters("Management"); err != nil || c.TxPackets < 5 {
+		t.Errorf("the counters are %+v, %v", c, err) // four DISCOVERs at least, and probes by ARP
+	}
+	server, err := b.World().DHCPServer("server")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := fmt.Sprint(server.Report()); strings.Contains(got, "DISCOVER") {
+		t.Errorf("the server has received %s", got)
+	}
+	for _, f := range b.Faults().List() {
+		if err := b.Faults().Remove(f.ID); err != nil {
+			t.Fatal(err)
+		}
+	}
+	waitBound(t, b, "Management")
+}

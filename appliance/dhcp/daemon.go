@@ -93,10 +93,12 @@ type Daemon struct {
 
 // New returns a daemon that is active and not running.
 func New(o Options) *Daemon {
-	d := &Daemon{
-		o: o, active: true, statuses: map[string]Status{}, bindings: map[string]Binding{},
-		leases: map[string]Lease{},
+	d := &Daemon{o: o, active: true}
+	if len(o.Interfaces) == 0 {
+		return d // most appliances have none
 	}
+	d.statuses, d.bindings = map[string]Status{}, map[string]Binding{}
+	d.leases = map[string]Lease{}
 	d.sender, _ = o.Net.(network.FrameSender)
 	for range o.Interfaces {
 		d.wake = append(d.wake, make(chan struct{}, 1))
@@ -114,7 +116,7 @@ func (d *Daemon) Start(context.Context) error {
 	if d.sender == nil || d.stop != nil {
 		return nil
 	}
-	if !d.loaded && len(d.o.Interfaces) > 0 {
+	if !d.loaded {
 		d.loaded = true
 		d.leases = checkedLeases(d.o.Load())
 	}
