@@ -8,6 +8,7 @@ import (
 	"maps"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/esasim/esasim/appliance"
@@ -22,14 +23,16 @@ import (
 
 // A Box is an appliance in its world. Its methods are safe for concurrent use.
 type Box struct {
-	o         Options
-	faults    *netsim.Faults
-	uplinks   *netsim.Uplinks
-	traffic   *traffic.Generator
-	stream    *events.Stream
-	cables    *packets.Cables
-	done      chan struct{}
-	closeDone sync.Once
+	o       Options
+	faults  *netsim.Faults
+	uplinks *netsim.Uplinks
+	traffic *traffic.Generator
+	stream  *events.Stream
+	cables  *packets.Cables
+	done    chan struct{}
+
+	eventsSeen atomic.Bool // somebody has asked for events
+	closeDone  sync.Once
 
 	power      sync.Mutex // held by Start, Stop and reboots while they work
 	reboots    sync.WaitGroup
@@ -225,8 +228,11 @@ func (b *Box) current() *instance {
 
 func (b *Box) setCurrent(s *instance) {
 	b.mu.Lock()
-	defer b.mu.Unlock()
 	b.instance, b.addrs = s, s.world.DoorAddrs()
+	b.mu.Unlock()
+	if b.eventsSeen.Load() { // perhaps only since the world was built
+		s.world.LookAtClients()
+	}
 }
 
 // minGrace is the least time that sessions have to show their last message and to end before
@@ -301,6 +307,9 @@ func (b *Box) boot(ctx context.Context, c bootConfig) (*instance, error) {
 		return nil, err
 	}
 	b.cables.Attach(s.world)
+	if b.eventsSeen.Load() {
+		s.world.LookAtClients()
+	}
 	if err := s.start(ctx); err != nil {
 		return nil, fmt.Errorf("start: %w", err)
 	}

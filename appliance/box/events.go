@@ -27,18 +27,33 @@ func EventTopics() []string {
 // after the cursor are no longer kept, or were not kept as nobody asked for them, the last thing
 // that Events yields is a *events.GoneError. See Options.KeepEvents.
 func (b *Box) Events(ctx context.Context, cursor uint64) iter.Seq2[events.Event, error] {
+	b.lookAtEvents()
 	return b.stream.Read(ctx, cursor)
 }
 
 // Cursor returns the number of the last event. Events with that cursor yields those that follow.
 // From the first call on, the last few thousand events are kept.
 func (b *Box) Cursor() uint64 {
+	b.lookAtEvents()
 	b.stream.Keep(events.DefaultKept)
 	return b.stream.Last()
 }
 
 // EventStream returns the stream of all events of the box. Reboots and resets do not change it.
-func (b *Box) EventStream() *events.Stream { return b.stream }
+func (b *Box) EventStream() *events.Stream {
+	b.lookAtEvents()
+	return b.stream
+}
+
+// lookAtEvents waits until the connections of the topology are open, whose events a caller is to
+// see, and has later worlds open theirs at the start.
+func (b *Box) lookAtEvents() {
+	b.eventsSeen.Store(true)
+	if i := b.current(); i != nil {
+		i.world.LookAtClients()
+		i.world.WaitClients()
+	}
+}
 
 // A Recording writes the events of a box as JSON, one a line.
 type Recording struct {
@@ -56,6 +71,7 @@ type Recording struct {
 // before Start to have the events of the boot. The caller must call Stop. A writer that cannot keep
 // up loses events: it writes a line of kind "events.lost" in their place.
 func (b *Box) Record(w io.Writer) *Recording {
+	b.lookAtEvents()
 	b.stream.Keep(events.DefaultKept)
 	ctx, cancel := context.WithCancel(context.Background())
 	r := &Recording{stream: b.stream, out: bufio.NewWriter(w), cancel: cancel, cursor: b.stream.Oldest()}

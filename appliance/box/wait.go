@@ -101,6 +101,7 @@ func (b *Box) WaitFor(ctx context.Context, r WaitRequest) (Waited, error) {
 				fmt.Sprintf("expected a regular expression: %v", err)}
 		}
 	}
+	b.lookAtEvents()
 	b.stream.Keep(events.DefaultKept)
 	if r.Since == 0 {
 		r.Since = b.stream.Oldest()

@@ -180,6 +180,10 @@ func (w *World) Cable(name string) (Cable, error) {
 // them being opened.
 func (w *World) WaitClients() { w.clients.wait() }
 
+// LookAtClients says that somebody looks at what happens in the world, such as its events. The
+// connections of the topology are opened now, or by StartClients. It does not block.
+func (w *World) LookAtClients() { w.clients.look() }
+
 // Observe calls show for each later packet on a cable of this world, in the order in which they pass.
 // show runs on the fabric's pump and must not block; the frame must not be changed or retained.
 // After remove has returned, show is not called any more. show must not call remove.
@@ -188,6 +192,7 @@ func (w *World) WaitClients() { w.clients.wait() }
 // to the machine after faults have been applied; the Observe of package wan says the same of paths.
 // On a cable with Addresses, only IP packets of these are shown.
 func (w *World) Observe(c Cable, show func(CableFrame)) (remove func()) {
+	w.clients.look()
 	if c.port == nil {
 		return w.stacks.wan.Observe(c.path, func(at time.Time, out bool, frame []byte) {
 			dir := network.In

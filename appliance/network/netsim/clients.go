@@ -39,9 +39,12 @@ type clients struct {
 	cancel  context.CancelFunc // ends ctx, which is that of the background
 
 	mu       sync.Mutex // servicePort and running are called under it
+	started  bool
 	stopped  bool
 	conns    []network.Conn
 	waiting  []*topology.Client // to be opened after the first connection to a service
+	seen     bool               // somebody looks: connections are opened as soon as they can be
+	pending  []dial             // of the appliance, which are opened when somebody looks
 	settling []context.Context  // each ends when connections are open, or after settleTimeout
 }
 
@@ -64,13 +67,14 @@ type dial struct {
 
 // start opens the connections that follow no other. Their sockets are opened in the order of the
 // topology (B38). Connections of hosts, which the appliance's services answer, are established and
-// have exchanged their text when start returns. Connections of the appliance are established in
-// the background; see wait. The error is about the sockets and the connections of hosts.
+// have exchanged their text when start returns. Connections of the appliance are established when
+// somebody looks; see wait. The error is about the sockets and the connections of hosts.
 func (c *clients) start(ctx context.Context) error {
 	if !c.begin() {
 		return ErrStopped
 	}
 	defer c.opening.Done()
+	c.setStarted()
 	list := c.stacks.topology.Clients
 	var running sync.WaitGroup
 	errs := make([]error, len(list))
@@ -89,9 +93,23 @@ func (c *clients) start(ctx context.Context) error {
 			c.openNext(ctx, &running, d, func(err error) { errs[i] = err })
 		}
 	}
-	c.openInBackground(background)
+	c.openWhenSeen(background)
 	running.Wait()
 	return errors.Join(errs...)
+}
+
+func (c *clients) setStarted() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.started = true
+}
+
+// isStarted reports whether connections are open or pending. Whoever looks earlier sees the world
+// before the appliance is up.
+func (c *clients) isStarted() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.started
 }
 
 // openNext opens a connection in a goroutine of group, which calls done in the end. openNext
@@ -106,16 +124,31 @@ func (c *clients) openNext(ctx context.Context, group *sync.WaitGroup, d dial, d
 	<-turn.Done()
 }
 
-// openInBackground opens connections in their order in a goroutine. wait blocks until it has ended.
-// It is called after begin.
-func (c *clients) openInBackground(list []dial) {
+// openWhenSeen opens connections of the appliance in the background: when somebody looks, or at
+// once if somebody does already, or if a real machine is at the other end of one of them. It is
+// called after begin.
+func (c *clients) openWhenSeen(list []dial) {
+	real := slices.ContainsFunc(list, func(d dial) bool {
+		return c.stacks.topology.LeadsOut(d.Remote.Addr())
+	})
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.pending = append(c.pending, list...)
+	if real || c.seen {
+		c.openPending()
+	}
+}
+
+// openPending opens the pending connections in their order in a goroutine. wait blocks until it has
+// ended. It is called after begin and with mu held.
+func (c *clients) openPending() {
+	list := c.pending
 	if len(list) == 0 {
 		return
 	}
 	settled, done := context.WithTimeout(c.ctx, settleTimeout)
-	c.mu.Lock()
 	c.settling = append(c.settling, settled)
-	c.mu.Unlock()
+	c.pending = nil
 	c.opening.Go(func() {
 		defer done()
 		var running sync.WaitGroup
@@ -126,6 +159,19 @@ func (c *clients) openInBackground(list []dial) {
 	})
 }
 
+// look opens the pending connections, and from now on others as soon as they can be: somebody sees
+// what happens in the world from now on. It does not block.
+func (c *clients) look() {
+	if !c.begin() {
+		return
+	}
+	defer c.opening.Done()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.seen = true
+	c.openPending()
+}
+
 // logMissing logs the error of a connection that is opened in the background.
 func (c *clients) logMissing(err error) {
 	if err != nil && c.ctx.Err() == nil {
@@ -133,10 +179,13 @@ func (c *clients) logMissing(err error) {
 	}
 }
 
-// wait blocks until the connections that are opened in the background are open and have exchanged
-// their text, or for settleTimeout. Whatever shows the world, or changes it, calls wait first, so
-// that nobody sees it before these connections are a part of it.
+// wait blocks until the connections of the appliance are open and have exchanged their text, or for
+// settleTimeout. Whatever shows the world, or changes it, calls wait first, so that nobody sees it
+// before these connections are a part of it.
 func (c *clients) wait() {
+	if c.isStarted() {
+		c.look()
+	}
 	c.mu.Lock()
 	c.settling = slices.DeleteFunc(c.settling, func(x context.Context) bool { return x.Err() != nil })
 	settling := slices.Clone(c.settling)
@@ -147,7 +196,7 @@ func (c *clients) wait() {
 }
 
 // accepted opens the connections that follow the first one to a port of the appliance: those of
-// hosts until they are established, those of the appliance in the background.
+// hosts until they are established, those of the appliance when somebody looks.
 func (c *clients) accepted(port uint16) {
 	if !c.begin() {
 		return
@@ -165,7 +214,7 @@ func (c *clients) accepted(port uint16) {
 			c.openNext(c.ctx, &c.opening, d, c.logMissing)
 		}
 	}
-	c.openInBackground(background)
+	c.openWhenSeen(background)
 }
 
 // begin reports whether connections may still be opened. If so, stop waits for opening.Done.
@@ -270,11 +319,14 @@ func (c *clients) shut() {
 // It is called after shut.
 func (c *clients) stop() {
 	c.mu.Lock()
-	conns := c.conns
-	c.conns = nil
+	conns, pending := c.conns, c.pending
+	c.conns, c.pending = nil, nil
 	c.mu.Unlock()
 	for _, conn := range conns {
 		conn.Abort()
+	}
+	for _, d := range pending {
+		d.socket.Close()
 	}
 	c.opening.Wait()
 }

@@ -61,10 +61,12 @@
 // # Connections of the topology
 //
 // A topology can list connections that exist when the appliance is up. Those that the appliance
-// opens are established in the background, since their packets take as long as their paths, and a
-// start would wait for them. Functions that show the world or change it (tables, counters, taps,
-// faults, servers, addresses) wait until these connections are open, so that nobody sees a world
-// without them. Dialing and listening do not wait.
+// opens are established when somebody first looks at the world: most appliances of a fleet are
+// never looked at, and their connections would be a third of the work of a start. The sockets exist
+// from the start, so their order in netstat is that of the topology. Functions that show the world
+// or change it (tables, counters, taps, faults, servers, addresses) open these connections and wait
+// until they are open, so that nobody sees a world without them. Dialing and listening do not. A
+// connection that leads out of the process is opened by StartClients.
 //
 // # Faults
 //

@@ -21,7 +21,8 @@ type doors struct {
 	*vnet.Host // the appliance's stack
 	stacks     *stacks
 	accepted   func(port uint16) // called when a service has accepted a connection
-	settle     func()            // blocks while connections of the topology are being opened
+	look       func()            // opens the connections of the topology as soon as they can be
+	settle     func()            // blocks until connections of the topology are open
 
 	mu          sync.Mutex
 	fronts      []*front
@@ -55,10 +56,11 @@ type front struct {
 }
 
 // newDoors makes the doors, which are shut. It calls accepted, without a lock, when a service
-// has accepted a connection on a port, and settle before it shows or changes the network.
-func newDoors(s *stacks, accepted func(port uint16), settle func()) *doors {
+// has accepted a connection on a port, look when packets are observed from now on, and settle before
+// it shows or changes the network.
+func newDoors(s *stacks, accepted func(port uint16), look, settle func()) *doors {
 	d := &doors{
-		Host: s.appliance, stacks: s, accepted: accepted, settle: settle,
+		Host: s.appliance, stacks: s, accepted: accepted, look: look, settle: settle,
 		listening:   make(map[netip.AddrPort]int),
 		ports:       make(map[string]uint16),
 		clientAddrs: make(map[netip.Addr]netip.Addr),

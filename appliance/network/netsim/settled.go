@@ -41,6 +41,7 @@ func (d *doors) Counters(ifname string) (network.Counters, error) {
 
 // Tap implements network.Tapper.
 func (d *doors) Tap(c network.TapConfig) (network.Tap, error) {
+	d.look()
 	d.settle()
 	return d.Host.Tap(c)
 }

@@ -97,7 +97,8 @@ func (w *World) build(o Options) error {
 		return err
 	}
 	w.doors = newDoors(w.stacks,
-		func(port uint16) { w.clients.accepted(port) }, func() { w.clients.wait() })
+		func(port uint16) { w.clients.accepted(port) },
+		func() { w.clients.look() }, func() { w.clients.wait() })
 	err = w.doors.checkBackDoors(w.topology)
 	if err == nil {
 		err = w.doors.addHosts()
@@ -207,8 +208,8 @@ func (w *World) Start(ctx context.Context) error {
 // does not listen are then shut, and the topology's connections are opened in their order
 // (B38), except those that follow another connection. A slow one does not hold up the next.
 // When StartClients returns, those of hosts are open and have sent and received their text;
-// the error names those that could not be opened. The appliance's own are opened in the
-// background: whatever shows or changes the world waits until they are open (settleTimeout).
+// the error names those that could not be opened. The appliance's own are opened when somebody
+// looks: whatever shows or changes the world waits until they are open (settleTimeout).
 func (w *World) StartClients(ctx context.Context) error {
 	w.doors.setServicesUp()
 	return w.clients.start(ctx)

@@ -30,8 +30,8 @@ func (h *Host) Dial(ctx context.Context, c network.DialConfig) (network.Conn, er
 	return d.Connect(ctx)
 }
 
-// A PendingDial is the first half of Dial: there is a socket, but no connection yet. Connect must
-// be called once.
+// A PendingDial is the first half of Dial: there is a socket, but no connection yet. Connect or
+// Close must be called once.
 type PendingDial struct {
 	config network.DialConfig
 	conn   *conn
@@ -90,6 +90,9 @@ func (d *PendingDial) Connect(ctx context.Context) (network.Conn, error) {
 	d.conn.publishOpened(cause, d.nic, "out", d.config.Owner)
 	return d.conn, nil
 }
+
+// Close closes the socket. There is no connection.
+func (d *PendingDial) Close() { d.conn.Close() }
 
 func dialError(c network.DialConfig, call string, err error) error {
 	return opError("dial", call, "tcp", nil, net.TCPAddrFromAddrPort(c.Remote), err)
