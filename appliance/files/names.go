@@ -153,6 +153,25 @@ func (s *Store) list(real string) ([]info, error) {
 	return list, nil
 }
 
+// StoredNames returns the names in a directory that are on disk, of any kind, in no particular order.
+// A directory that is not on disk has none.
+func (s *Store) StoredNames(name string) ([]string, error) {
+	real, err := s.lock("readdir", name)
+	defer s.mu.Unlock()
+	if err != nil {
+		return nil, err
+	}
+	list, err := s.readDisk(real)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, pathError("readdir", name, err)
+	}
+	names := make([]string, len(list))
+	for i, fi := range list {
+		names[i] = fi.Name()
+	}
+	return names, nil
+}
+
 func (s *Store) readDisk(real string) ([]fs.FileInfo, error) {
 	fi, err := s.root.Stat(real) // before Open, which would block on a pipe
 	if err != nil {

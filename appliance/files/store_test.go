@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -97,6 +98,33 @@ func TestPermanentDirectoriesAreListedBeforeTheyExist(t *testing.T) {
 	write(t, s, "data/pub/configuration/a.xml", "x")
 	if got := read(t, s, "data/pub/configuration/a.xml"); got != "x" {
 		t.Errorf("read %q", got)
+	}
+}
+
+func TestStoredNamesAreOnDisk(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir, 0)
+	stored := func(name string) string {
+		t.Helper()
+		names, err := s.StoredNames(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		slices.Sort(names)
+		return strings.Join(names, " ")
+	}
+	if got := stored("data/pub"); got != "" {
+		t.Errorf("%s are stored in a directory that is not on disk", got)
+	}
+	write(t, s, "data/pub/diagnostic/a.cap", "x")
+	if err := os.Symlink("elsewhere", filepath.Join(dir, "data/pub/mail_logs")); err != nil {
+		t.Skip("the disk has no symbolic links:", err)
+	}
+	if got := stored("data/pub"); got != "diagnostic mail_logs" {
+		t.Errorf("%s are stored, want diagnostic and mail_logs", got)
+	}
+	if _, err := s.StoredNames("data/pub/diagnostic/a.cap"); err == nil {
+		t.Error("a file has stored names")
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"path"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -203,12 +204,13 @@ func (h *Hub) Configure(list []Subscription) error {
 	next := &routes{map[Type][]*subscription{}, map[string]*subscription{}}
 	var errs []error
 	var ending []closer // pushers and uploaders to close
+	left := h.mayHaveFiles()
 	for _, c := range list {
 		conf := c.shared()
 		s := old.byName[conf.Name]
 		if s == nil {
 			var err error
-			s, err = h.addSubscription(conf)
+			s, err = h.addSubscription(conf, left(conf.Name))
 			errs = append(errs, err)
 		}
 		ending = append(ending, s.configure(conf, h.pushing)...)
@@ -255,17 +257,32 @@ func closeTogether(ctx context.Context, list []closer) error {
 }
 
 // addSubscription returns a new subscription that continues where the last one of its name
-// ended, in this hub or an earlier one. The subscription is usable even if an error is returned;
-// its current file may then be a new one.
-func (h *Hub) addSubscription(conf *Subscription) (*subscription, error) {
+// ended, in this hub or an earlier one, if it may have left files. The subscription is usable even
+// if an error is returned; its current file may then be a new one.
+func (h *Hub) addSubscription(conf *Subscription, hasFiles bool) (*subscription, error) {
 	s := newSubscription(h, conf)
 	if err := h.showDirectory(conf.Name); err != nil {
 		return s, fmt.Errorf("show the log %s: %w", conf.Name, err)
+	}
+	if !hasFiles {
+		return s, nil
 	}
 	if err := s.file.resume(); err != nil {
 		return s, fmt.Errorf("continue the log %s: %w", conf.Name, err)
 	}
 	return s, nil
+}
+
+// mayHaveFiles returns a function that reports whether a subscription may have left files: most have
+// not even a directory. It lists the directories once, when it is first called.
+func (h *Hub) mayHaveFiles() func(name string) bool {
+	names := sync.OnceValues(func() ([]string, error) { return h.o.Files.StoredNames(files.Pub) })
+	return func(name string) bool {
+		found, err := names()
+		// The letters of some disks' names have no case.
+		return err != nil ||
+			slices.ContainsFunc(found, func(n string) bool { return strings.EqualFold(n, name) })
+	}
 }
 
 // StartPushing opens the pushers and uploaders. Lines that are written from now on are pushed,
