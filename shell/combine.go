@@ -16,6 +16,7 @@ import (
 //     sent everything that the client waits for. While a read is in progress, packets are sent
 //     immediately.
 //   - Later, packets are sent immediately, except after holdNext.
+//   - The library writes a long packet in two pieces. They are sent in one.
 type combiner struct {
 	conn   net.Conn
 	timers *clock.Group
@@ -31,6 +32,10 @@ type combiner struct {
 	closed   bool
 }
 
+// libraryBuffer is the size of the buffer in which the library collects a packet. A Write of a full
+// buffer is the beginning of a packet whose rest follows, unless the packet ends there.
+const libraryBuffer = 4096
+
 // maxHeld is the largest number of bytes that are collected during a handshake.
 const maxHeld = 8 << 10
 
@@ -42,7 +47,7 @@ func (c *combiner) Write(p []byte) (int, error) {
 	case c.handshake.Load() && !c.reading && len(c.held)+len(p) <= maxHeld:
 		c.held = append(c.held, p...)
 		return len(p), nil
-	case c.holdNext && !c.closed:
+	case (c.holdNext || len(p) == libraryBuffer && len(c.held) == 0) && !c.closed:
 		c.holdNext = false
 		c.held = append(c.held, p...)
 		c.stop = c.timers.AfterFunc(c.clock, flushDelay, func() {

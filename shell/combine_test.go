@@ -1,10 +1,14 @@
 package shell_test
 
 import (
+	"bytes"
 	"context"
+	"io"
 	"net"
 	"sync/atomic"
 	"testing"
+
+	gossh "golang.org/x/crypto/ssh"
 
 	"github.com/esasim/esasim/appliance/clock"
 	"github.com/esasim/esasim/shell"
@@ -58,4 +62,94 @@ func TestPacketsAreCombined(t *testing.T) {
 	if n := listener.writes.Load() - before; n > 2 {
 		t.Errorf("the server has written %d times at the logout, want 2", n)
 	}
+}
+
+// The library writes the first 4096 bytes of a packet separately.
+func TestLongPacketsAreOneWrite(t *testing.T) {
+	app, _ := newAppliance(t)
+	listener := &countingListener{}
+	const packet = 20000
+	s := startServer(t, app, func(s *shell.Server) {
+		s.SetConnClock(clock.NewFake(epoch)) // on which no packet waits too long
+		s.Listen = func(context.Context) (net.Listener, error) {
+			var err error
+			listener.Listener, err = net.Listen("tcp", "127.0.0.1:0")
+			return listener, err
+		}
+		s.Subsystems = map[string]func(context.Context, shell.Channel){
+			"data": func(_ context.Context, ch shell.Channel) {
+				for buf := make([]byte, packet); ; {
+					if _, err := io.ReadFull(ch, buf[:1]); err != nil {
+						return
+					}
+					ch.Write(buf) //nolint:errcheck // the client finds that data is missing
+				}
+			},
+		}
+	})
+	in, out := startSubsystem(t, dial(t, s), "data")
+	before := listener.writes.Load()
+	for range 3 {
+		if _, err := in.Write([]byte("x")); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.CopyN(io.Discard, out, packet); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := listener.writes.Load() - before; n != 3 {
+		t.Errorf("the server has written %d times for 3 packets", n)
+	}
+}
+
+// The library's Write of 4096 bytes may be the end of a packet, to which nothing follows.
+func TestPacketsOfTheLibrarysBufferAreSent(t *testing.T) {
+	app, _ := newAppliance(t)
+	s := startServer(t, app, func(s *shell.Server) {
+		s.Subsystems = map[string]func(context.Context, shell.Channel){
+			"echo": func(_ context.Context, ch shell.Channel) {
+				for buf := make([]byte, 8192); ; {
+					n, err := ch.Read(buf)
+					if err != nil {
+						return
+					}
+					ch.Write(buf[:n]) //nolint:errcheck // the client finds that data is missing
+				}
+			},
+		}
+	})
+	config := clientConfig("admin", "ironport")
+	config.Ciphers, config.MACs = []string{"aes128-ctr"}, []string{"hmac-sha2-256"}
+	c, err := gossh.Dial("tcp", s.Addr().String(), config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	in, out := startSubsystem(t, c, "echo")
+	// Length, padding, type, channel and length of the data are 14 bytes; the MAC has 32.
+	for n := 4096 - 32 - 14 - 24; n < 4096-32; n++ {
+		data := bytes.Repeat([]byte{byte(n)}, n)
+		if _, err := in.Write(data); err != nil {
+			t.Fatal(err)
+		}
+		got := make([]byte, n)
+		if _, err := io.ReadFull(out, got); err != nil || !bytes.Equal(got, data) {
+			t.Fatalf("%d bytes came back changed: %v", n, err)
+		}
+	}
+}
+
+// startSubsystem returns the input and the output of a subsystem.
+func startSubsystem(t *testing.T, c *gossh.Client, name string) (io.Writer, io.Reader) {
+	t.Helper()
+	session, err := c.NewSession()
+	if err != nil {
+		t.Fatal(err)
+	}
+	in, _ := session.StdinPipe() // fails for a session that runs
+	out, _ := session.StdoutPipe()
+	if err := session.RequestSubsystem(name); err != nil {
+		t.Fatal(err)
+	}
+	return in, out
 }

@@ -41,8 +41,10 @@ func ServeSFTP(ctx context.Context, ch io.ReadWriteCloser, area *files.Area, o S
 		done:       doneFunc(o.Done),
 		logger:     loggerOrDiscard(o.Logger),
 	}
-	server := sftp.NewRequestServer(ch, sftp.Handlers{FileGet: s, FilePut: s, FileCmd: s, FileList: s},
-		sftp.WithStartDirectory(files.Home))
+	stream := &sftpStream{ReadWriteCloser: ch, maxHandles: s.maxHandles}
+	server := sftp.NewRequestServer(stream,
+		sftp.Handlers{FileGet: s, FilePut: s, FileCmd: s, FileList: s},
+		sftp.WithStartDirectory(files.Home), sftp.WithRSMaxTxPacket(maxSFTPData))
 	defer context.AfterFunc(ctx, func() { ch.Close() })()
 	err := server.Serve()
 	switch {
