@@ -79,7 +79,7 @@ func New(o Options) (*Box, error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	uplinks, err := netsim.NewUplinks(o.Topology, o.Logger)
+	uplinks, err := netsim.NewUplinks(o.Topology, o.Network, o.Logger)
 	if err != nil {
 		return nil, err
 	}

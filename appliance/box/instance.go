@@ -45,9 +45,13 @@ func newInstance(o Options, c bootConfig) (*instance, error) {
 	i.ctx, i.cancel = context.WithCancelCause(context.Background())
 	t, checked := o.Blueprint.world(o)
 	var err error
+	var owns *netsim.SharedNetwork
+	if o.OwnsNetwork {
+		owns = o.Network
+	}
 	i.world, err = netsim.New(t, netsim.Options{
 		Clock: o.Clock, Entropy: o.Entropy, Logger: o.Logger, DoorAddrs: c.doors, Faults: c.faults,
-		Uplinks: c.uplinks, Events: c.events, HeldDoors: c.held,
+		Uplinks: c.uplinks, Owns: owns, Events: c.events, HeldDoors: c.held,
 		Checked: checked, AuthorityFile: filepath.Join(o.Dir, authorityFile),
 	})
 	if err != nil {

@@ -9,6 +9,7 @@ import (
 	"github.com/esasim/esasim/appliance/clock"
 	"github.com/esasim/esasim/appliance/entropy"
 	"github.com/esasim/esasim/appliance/logs"
+	"github.com/esasim/esasim/appliance/network/netsim"
 	"github.com/esasim/esasim/appliance/network/netsim/topology"
 	"github.com/esasim/esasim/appliance/users"
 	"github.com/esasim/esasim/shell"
@@ -40,6 +41,12 @@ type Options struct {
 	// FTPPublicAddr is the address that passive FTP replies name; the zero value means the
 	// one that the client connected to.
 	FTPPublicAddr netip.Addr
+
+	// Network is a network that several boxes of the process share; nil: the box has one of its own.
+	// OwnsNetwork says that this box is its owner, whose world the others join and whose appliance
+	// is not plugged in. Otherwise, the topology says which interfaces have joined it.
+	Network     *netsim.SharedNetwork
+	OwnsNetwork bool
 
 	Clock clock.Clock // nil means the machine's clock
 	// ClockRate is how many times as fast as Clock the clock of the world and of the appliance

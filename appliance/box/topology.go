@@ -13,11 +13,12 @@ import (
 // Topology returns the topology as it is now, which the caller owns: the one that the box was
 // started with, with the faults, the rules of mail servers, the stopped servers and the addresses of
 // doors that there are now. Faults that are disabled or over and rules that are exhausted are left
-// out. Times of faults, and the number of times that a mail server's rule applies, are what is left
-// of them; other counts begin from scratch. The appliance's own configuration is not part of it.
+// out; a network that it shares with others becomes one of its own. Times of faults, and the number
+// of times that a mail server's rule applies, are what is left of them; other counts begin from
+// scratch. The appliance's own configuration is not part of it.
 func (b *Box) Topology() *topology.Topology {
 	w := b.World()
-	t := *w.Topology()
+	t := *w.Topology().Leave()
 	t.Rules = nil
 	for _, f := range b.faults.List() {
 		if r, ok := remaining(f); ok {

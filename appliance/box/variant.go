@@ -97,6 +97,7 @@ func (v Variant) topology(of *topology.Topology) (*topology.Topology, error) {
 		}
 		a.Interfaces[i].Addresses = v.Addresses[name]
 	}
+	t.DeriveMACs()
 	return &t, nil
 }
 

@@ -3,6 +3,7 @@ package fleet
 import (
 	"context"
 	"fmt"
+	"maps"
 	"math"
 	"runtime"
 	"time"
@@ -69,14 +70,20 @@ func (f *Fleet) Reboot(ctx context.Context, parallel int) Outcome {
 	})
 }
 
-// Reset puts the running appliances and their worlds back to the state after their start.
+// Reset puts the running appliances and their worlds back to the state after their start, the
+// networks first. Outcome names these too.
 func (f *Fleet) Reset(ctx context.Context) Outcome {
-	return f.act(ctx, f.members, runtime.GOMAXPROCS(0), func(m *Member) error {
+	reset := func(m *Member) error {
 		if b := m.Box(); b != nil {
 			return b.Reset(ctx)
 		}
 		return ErrStopped
-	})
+	}
+	networks := f.act(ctx, f.networks, 1, reset)
+	o := f.act(ctx, f.members, runtime.GOMAXPROCS(0), reset)
+	o.Done = append(networks.Done, o.Done...)
+	maps.Copy(o.Failed, networks.Failed)
+	return o
 }
 
 // A ClockChange sets the clocks of a fleet: that of the appliance in place P of the shard to Time,

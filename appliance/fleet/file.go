@@ -21,6 +21,7 @@ const MaxAppliances = 60_000
 type File struct {
 	Name       string
 	Appliances []Spec // in the order of the file; an entry with a count is that many
+	Networks   []Spec // that appliances share: see Spec.Network
 }
 
 // A Spec describes one appliance of a fleet.
@@ -30,7 +31,12 @@ type Spec struct {
 	HostName string
 	Serial   string
 	Topology string // the name or the file of its topology
-	kind     *kind
+	// Network is the name of the network that it shares with others; "": it has one of its own. The
+	// Spec of a network has the name of the network here too.
+	Network string
+	kind    *kind
+	// addresses are those of its interfaces, by name, if they differ from those of its kind.
+	addresses map[string][]netip.Prefix
 }
 
 // Doors returns the names of its doors that are open, in the order of the topology.
@@ -53,15 +59,17 @@ type Sources struct {
 
 // document is the file as it is written.
 type document struct {
-	Name       string  `yaml:"name"`
-	Defaults   entry   `yaml:"defaults"`
-	Appliances []entry `yaml:"appliances"`
+	Name       string         `yaml:"name"`
+	Networks   []networkEntry `yaml:"networks"`
+	Defaults   entry          `yaml:"defaults"`
+	Appliances []entry        `yaml:"appliances"`
 }
 
 type entry struct {
 	Name          string                    `yaml:"name"`
 	Count         int                       `yaml:"count" nonzero:"a whole number above 0"`
 	Topology      string                    `yaml:"topology"`
+	Network       string                    `yaml:"network"`
 	HostName      string                    `yaml:"hostname"`
 	Model         string                    `yaml:"model"`
 	Serial        string                    `yaml:"serial"`
@@ -114,6 +122,8 @@ type loader struct {
 
 	file       File
 	topologies map[string]*box.Blueprint
+	networks   map[string]*sharedNetwork
+	paths      []string          // of the appliances' entries
 	owners     map[string]string // of names and serial numbers
 }
 
@@ -132,17 +142,25 @@ func (l *loader) load() (*File, error) {
 	if len(l.Appliances) == 0 {
 		return nil, l.errorAt("appliances", "no appliance, expected at least one")
 	}
+	if err := l.addNetworks(); err != nil {
+		return nil, err
+	}
 	for i, e := range l.Appliances {
 		if err := l.add(fmt.Sprintf("appliances[%d]", i), e.over(l.Defaults)); err != nil {
 			return nil, err
 		}
 	}
-	return &l.file, nil
+	return &l.file, l.assignAddresses()
 }
 
 // over returns the entry with the defaults for what it does not say.
 func (e entry) over(d entry) entry {
-	e.Topology = cmp.Or(e.Topology, d.Topology, "lab")
+	if e.Network == "" {
+		e.Network = d.Network
+	}
+	if e.Network == "" { // those of a network have its topology
+		e.Topology = cmp.Or(e.Topology, d.Topology, "lab")
+	}
 	e.HostName = cmp.Or(e.HostName, d.HostName)
 	e.Model = cmp.Or(e.Model, d.Model)
 	if e.Version == "" {
@@ -176,12 +194,20 @@ func (l *loader) add(path string, e entry) error {
 		return l.errorAt(path+".hostname",
 			"%d appliances cannot have one host name: write %s where the name of the appliance goes, as in %[2]s.%s",
 			n, nameMark, e.HostName)
+	case n > 1 && e.Network != "" && e.Addresses != nil:
+		return l.errorAt(path+".addresses", "%d appliances in the network %s cannot have the same addresses: "+
+			"leave them out, and each gets its own", n, e.Network)
 	case len(l.file.Appliances)+n > MaxAppliances:
 		return l.errorAt(path+".count", "the fleet has more than %d appliances", MaxAppliances)
 	}
 	hostName := cmp.Or(e.HostName, nameMark+"."+k.topology.Appliance.HostName)
 	for i := range n {
-		s := Spec{Index: len(l.file.Appliances), Name: e.Name, Topology: e.Topology, kind: k}
+		s := Spec{
+			Index: len(l.file.Appliances), Name: e.Name, Topology: e.Topology, Network: e.Network, kind: k,
+		}
+		if e.Network != "" {
+			s.Topology, s.addresses = l.networks[e.Network].spec.Topology, e.Addresses
+		}
 		if e.Count > 0 {
 			s.Name += "-" + strconv.Itoa(i+1)
 		}
@@ -199,6 +225,7 @@ func (l *loader) add(path string, e entry) error {
 			return err
 		}
 		l.file.Appliances = append(l.file.Appliances, s)
+		l.paths = append(l.paths, path)
 	}
 	_, err = k.blueprint.With(l.file.Appliances[len(l.file.Appliances)-1].variant())
 	return l.about(path, err)
@@ -219,21 +246,13 @@ func (l *loader) claim(path, what, value, owner string) error {
 
 // kindOf returns what the appliances of an entry share.
 func (l *loader) kindOf(path string, e entry) (*kind, error) {
-	base := l.topologies[e.Topology]
-	if base == nil {
-		t, err := l.sources.Topology(e.Topology)
-		if err == nil {
-			base, err = box.NewBlueprint(t)
-		}
-		if err != nil {
-			return nil, l.about(path+".topology", err)
-		}
-		l.topologies[e.Topology] = base
+	base, err := l.baseOf(path, e)
+	if err != nil {
+		return nil, err
 	}
 	v := box.Variant{
 		Model: e.Model, Version: e.Version, BuildDate: e.BuildDate, Addresses: e.Addresses,
 	}
-	var err error
 	if e.Configuration != "" {
 		if v.Configuration, err = l.sources.ReadFile(e.Configuration); err != nil {
 			return nil, l.errorAt(path+".configuration", "%v", err)
@@ -253,6 +272,25 @@ func (l *loader) kindOf(path string, e entry) (*kind, error) {
 	k.topology = k.blueprint.Topology()
 	k.doors, err = l.openDoors(path+".doors", k.topology, e.Doors)
 	return k, err
+}
+
+// baseOf returns the blueprint of the topology of an entry's appliances.
+func (l *loader) baseOf(path string, e entry) (*box.Blueprint, error) {
+	if e.Network != "" {
+		return l.joined(path, e)
+	}
+	base := l.topologies[e.Topology]
+	if base == nil {
+		t, err := l.sources.Topology(e.Topology)
+		if err == nil {
+			base, err = box.NewBlueprint(t)
+		}
+		if err != nil {
+			return nil, l.about(path+".topology", err)
+		}
+		l.topologies[e.Topology] = base
+	}
+	return base, nil
 }
 
 // about returns an error with the place in the file that it is about. Errors that name a place in a

@@ -14,6 +14,7 @@ import (
 	"github.com/esasim/esasim/appliance/box"
 	"github.com/esasim/esasim/appliance/clock"
 	"github.com/esasim/esasim/appliance/logs"
+	"github.com/esasim/esasim/appliance/network/netsim"
 	"github.com/esasim/esasim/shell"
 )
 
@@ -40,6 +41,7 @@ type Fleet struct {
 	o        Options
 	logFiles *logs.OpenFiles
 	members  []*Member
+	networks []*Member // the owners of shared networks
 	byName   map[string]*Member
 }
 
@@ -75,6 +77,9 @@ func New(o Options) (*Fleet, error) {
 		f.members = append(f.members, m)
 		f.byName[s.Name] = m
 	}
+	if err := f.addNetworks(); err != nil {
+		return nil, err
+	}
 	if len(f.members) == 0 {
 		return nil, fmt.Errorf("shard %d of %d has no appliance: the fleet has %d",
 			o.Shard.N, o.Shard.Of, len(o.File.Appliances))
@@ -84,6 +89,26 @@ func New(o Options) (*Fleet, error) {
 	}
 	f.logFiles = logs.NewOpenFiles(logs.DefaultOpenFiles, clock.System())
 	return f, nil
+}
+
+// addNetworks adds the networks that appliances share.
+func (f *Fleet) addNetworks() error {
+	for _, s := range f.o.File.Networks {
+		if f.o.Shard.Of > 1 {
+			return fmt.Errorf("the appliances of the network %s share it inside of one process: "+
+				"run this fleet without shards", s.Name)
+		}
+		m := newMember(f, s, nil)
+		m.shared = netsim.NewSharedNetwork(s.Name)
+		f.networks = append(f.networks, m)
+		f.byName[s.Name] = m
+	}
+	for _, m := range f.members {
+		if n := f.byName[m.Network]; n != nil {
+			m.shared = n.shared
+		}
+	}
+	return nil
 }
 
 // checkDescriptors returns an error if so many appliances with so many doors need more descriptors
@@ -103,8 +128,14 @@ func checkDescriptors(limit uint64, appliances, doors int) error {
 
 // Start starts all appliances, as many at a time as is fast. It waits for all of them. An appliance
 // that does not start does not keep the others from it: see Member.Err. If none starts, Start
-// returns the errors.
+// returns the errors. Networks start first. The appliances of one that does not start have no carrier
+// there until it does.
 func (f *Fleet) Start(ctx context.Context) error {
+	for _, m := range f.networks {
+		if err := m.Start(ctx); err != nil {
+			f.o.Logger.Error("a network does not start", "network", m.Name, "err", err)
+		}
+	}
 	err := f.each(f.members, 2*runtime.GOMAXPROCS(0), func(m *Member) error { return m.Start(ctx) })
 	for _, m := range f.members {
 		if m.State() == Running {
@@ -119,6 +150,7 @@ func (f *Fleet) Start(ctx context.Context) error {
 func (f *Fleet) Stop(ctx context.Context) error {
 	// Appliances that have sessions wait for them, so all are stopped at a time.
 	err := f.each(f.members, len(f.members), func(m *Member) error { return m.end(ctx) })
+	err = errors.Join(err, f.each(f.networks, len(f.networks), func(m *Member) error { return m.end(ctx) }))
 	f.logFiles.Close()
 	return err
 }
@@ -157,7 +189,11 @@ func (f *Fleet) Shard() Shard { return f.o.Shard }
 // Members returns the appliances of the shard, in the order of the file.
 func (f *Fleet) Members() []*Member { return append([]*Member(nil), f.members...) }
 
-// Member returns the appliance with that name, nil if the shard has none.
+// Networks returns the networks that appliances share, in the order of the file. Their worlds have
+// the gateways, hosts, servers and faults. Actions on all appliances leave them out, except for Reset.
+func (f *Fleet) Networks() []*Member { return append([]*Member(nil), f.networks...) }
+
+// Member returns the appliance or network with that name, nil if the shard has none.
 func (f *Fleet) Member(name string) *Member { return f.byName[name] }
 
 // options returns the options of a member's box.
@@ -184,6 +220,8 @@ func (f *Fleet) options(m *Member) (box.Options, error) {
 		MoreHostKeys: more,
 		DoorAddrs:    addrs,
 		OnlyDoors:    m.kind.doors,
+		Network:      m.shared,
+		OwnsNetwork:  m.isNetwork(),
 		LogFiles:     f.logFiles,
 		Logger:       f.o.Logger.With("appliance", m.Name),
 		Persistent:   f.o.Persistent,

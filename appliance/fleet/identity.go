@@ -35,7 +35,9 @@ func derivedSerial(model, fleet, name string) string {
 }
 
 // variant returns what the appliance has of its own among those of its kind.
-func (s Spec) variant() box.Variant { return box.Variant{HostName: s.HostName, Serial: s.Serial} }
+func (s Spec) variant() box.Variant {
+	return box.Variant{HostName: s.HostName, Serial: s.Serial, Addresses: s.addresses}
+}
 
 // Model returns the appliance's model.
 func (s Spec) Model() string { return s.kind.topology.Appliance.Model }

@@ -8,6 +8,7 @@ import (
 	"sync"
 
 	"github.com/esasim/esasim/appliance/box"
+	"github.com/esasim/esasim/appliance/network/netsim"
 )
 
 // A State is what an appliance of a fleet does.
@@ -27,10 +28,11 @@ var (
 	errEnded   = errors.New("the fleet has ended")
 )
 
-// A Member is an appliance of a fleet. Its methods are safe for concurrent use.
+// A Member is an appliance of a fleet, or a network that appliances share. Its methods are safe for concurrent use.
 type Member struct {
 	Spec
-	fleet *Fleet
+	fleet  *Fleet
+	shared *netsim.SharedNetwork // that it owns or has joined; nil: none
 
 	power sync.Mutex // held while the appliance starts or stops
 	ended bool       // guarded by power
@@ -106,6 +108,9 @@ func (m *Member) end(ctx context.Context) error {
 	}
 	return b.Stop(ctx) // also after a shutdown: it waits for what is left of that
 }
+
+// isNetwork reports whether the member is a network.
+func (m *Member) isNetwork() bool { return m.Network == m.Name }
 
 // State returns what the appliance does.
 func (m *Member) State() State {

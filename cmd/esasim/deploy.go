@@ -9,7 +9,7 @@ import (
 
 // deploy prints a file for an engine of containers.
 type deploy struct {
-	Name string `arg:"" predictor:"deploy" help:"The file: compose, compose-topology, containerlab or kubernetes."`
+	Name string `arg:"" predictor:"deploy" help:"The file: compose, compose-topology, containerlab, fleet or kubernetes."`
 }
 
 // Help is shown by esasim deploy --help.

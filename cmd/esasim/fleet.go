@@ -48,6 +48,7 @@ func (runFleet) Help() string {
 		"  appliances:\n" +
 		"    - {name: edge, count: 20}\n" +
 		"    - {name: hub, model: C690, topology: syslog}\n\n" +
+		"Appliances can share a network: esasim deploy fleet prints an example.\n\n" +
 		"esasim ctl fleet lists, starts and stops the appliances; with --appliance NAME the other" +
 		" verbs of esasim ctl are about one of them."
 }
@@ -248,6 +249,13 @@ func (r *runFleet) announce(w io.Writer, f *fleet.Fleet, data *dataDir, ctl *con
 		for _, door := range f.Member(a.Name).Doors() {
 			fmt.Fprintf(w, "  %-12s %s\n", a.Name, exampleCommand(door, a.Doors[door].String()))
 		}
+	}
+	for _, n := range f.Networks() {
+		if err := n.Err(); err != nil {
+			fmt.Fprintf(w, "  %-12s the network does not start: %v\n", n.Name, err)
+			continue
+		}
+		fmt.Fprintf(w, "  %-12s network: esasim ctl --socket %s --appliance %[1]s\n", n.Name, ctl.socket)
 	}
 	for i, a := range failed {
 		if i == shownAppliances {

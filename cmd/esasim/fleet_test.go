@@ -185,6 +185,36 @@ func TestControlOfAFleet(t *testing.T) {
 	}
 }
 
+// The example of a fleet with a network runs: its appliances are neighbors, and a fault of the network
+// is one between them.
+func TestFleetThatSharesANetwork(t *testing.T) {
+	home := t.TempDir()
+	text, err := command(t, home, "deploy", "fleet").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	data := filepath.Join(home, "data")
+	p := startFleet(t, home, writeFleet(t, string(text)), "--data", data)
+	if !strings.Contains(p.out, "--appliance office") || len(p.inventory) != 3 {
+		t.Errorf("%d appliances, and the announcement\n%s", len(p.inventory), p.out)
+	}
+	hub := p.inventory["hub"]
+	out, err := command(t, home, "ctl", "--socket", data, "--appliance", "office",
+		"fault", "add", "refuse", "--protocol", "tcp", "--port", "25").CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	out, _ = command(t, home, "ctl", "--socket", data, "--appliance", "edge-1",
+		"run", "telnet 10.0.202.8 25").CombinedOutput() // its status is that of telnet
+	if !strings.Contains(string(out), "refused") {
+		t.Errorf("the hub is reached in spite of the fault:\n%s", out)
+	}
+	arp := execAt(t, hub.Doors["ssh"].String(), "diagnostic network arpshow")
+	if !strings.Contains(arp, "10.0.202.7") {
+		t.Errorf("the hub does not know its neighbor:\n%s", arp)
+	}
+}
+
 func TestWrongFleets(t *testing.T) {
 	home := t.TempDir()
 	for _, x := range []struct{ args, want string }{

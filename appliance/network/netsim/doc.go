@@ -105,6 +105,15 @@
 // Options.Faults keeps the faults: a reboot of the appliance does not repair the network.
 // Options.Uplinks keeps the cables to real networks: the outside does not see the reboot.
 //
+// # Shared networks
+//
+// A shared network (SharedNetwork) is the network of one world, its owner, that the appliances of
+// other worlds have joined. A joined interface has an uplink to it (package uplink, Wire), whose end
+// in the owner's world is a plug: a port with the MAC of the appliance, as if that were plugged in
+// there. The owner's own appliance is not plugged in. Front doors of a joined interface listen in the
+// appliance's world, and follow its services; their clients are hosts of the owner. If the owner
+// stops, those connections are reset, and appliances notice silence until there is another one.
+//
 // # Locks
 //
 // In the order in which they may be taken:
@@ -113,6 +122,8 @@
 //     World.mu. A packet that starts a server takes servers.mu only.
 //   - clients.mu; then doors.mu or World.mu
 //   - doors.mu; then the lock of a door.Front, never the other way round
-//   - Faults.mu; then the locks of packages wan and ether
+//   - doors.mu of a world that has joined; then SharedNetwork.mu; then doors.mu or Faults.mu of the
+//     owner, which never takes SharedNetwork.mu while it holds them
+//   - Faults.mu; then stacks.plugs, plug.mu, and the locks of packages wan and ether
 //   - World.mu, a leaf
 package netsim

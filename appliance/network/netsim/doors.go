@@ -75,7 +75,7 @@ func newDoors(s *stacks, accepted func(port uint16), look, settle func()) *doors
 			listen = a
 		}
 		config := door.FrontConfig{
-			Name: c.Name, Listen: listen, Hosts: s.hosts, Logger: s.options.Logger,
+			Name: c.Name, Listen: listen, Hosts: s.doorHosts(&c), Logger: s.options.Logger,
 			Held: func() *net.TCPListener { return s.options.HeldDoors.take(c.Name) },
 			Enter: func(client netip.Addr) (from netip.Addr, to netip.AddrPort, err error) {
 				return d.enter(f, client)
@@ -302,8 +302,16 @@ func (d *doors) enter(f *front, client netip.Addr) (from netip.Addr, to netip.Ad
 // sources returns the simulated addresses of a real client of a door: at least one. It is called
 // with mu held.
 func (d *doors) sources(f *front, client netip.Addr) ([]netip.Addr, error) {
+	if d.stacks.topology.Joins(f.door.Interface) {
+		return d.stacks.options.Uplinks.shared.sources(&f.door, client)
+	}
+	return d.ownSources(&f.door, client)
+}
+
+// ownSources is sources for a door whose clients are hosts of this world. It is called with mu held.
+func (d *doors) ownSources(to *topology.Door, client netip.Addr) ([]netip.Addr, error) {
 	for _, h := range d.stacks.topology.Hosts {
-		if f.door.Source == h.Name {
+		if to.Source == h.Name {
 			return h.Addresses, nil
 		}
 	}

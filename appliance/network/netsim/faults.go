@@ -336,6 +336,13 @@ func (f *Faults) attach(apply func(active []*fault), settle func()) (detach func
 	}
 }
 
+// reapply makes the world follow the faults again, when it has more ports.
+func (f *Faults) reapply() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.apply()
+}
+
 // isDown reports whether a server has been stopped by its user.
 func (f *Faults) isDown(server string) bool {
 	f.mu.Lock()

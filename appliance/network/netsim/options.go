@@ -32,6 +32,8 @@ type Options struct {
 	// attached to. The caller owns them; they must be of the same topology. nil: the world has its
 	// own.
 	Uplinks *Uplinks
+	// Owns is the network of which this world is the owner, see SharedNetwork; nil: none.
+	Owns *SharedNetwork
 	// Retries is how often the appliance's TCP retransmits a segment before it gives the
 	// connection up; 0 means the 12 of BSD, which take about ten minutes.
 	Retries int

@@ -3,6 +3,7 @@ package netsim
 import (
 	"net/netip"
 	"slices"
+	"sync"
 
 	"github.com/esasim/esasim/appliance/network"
 	"github.com/esasim/esasim/appliance/network/netsim/door"
@@ -47,6 +48,11 @@ type stacks struct {
 	hosts     *vnet.Host // all simulated hosts
 	exit      *vnet.Host // of the back door; nil if the topology lets nothing out
 	back      *door.Back // nil if exit is
+
+	plugs struct {
+		sync.Mutex         // a leaf
+		list       []*plug // of the network that the world owns
+	}
 }
 
 // newStacks builds the stacks of topology t.
@@ -340,8 +346,13 @@ func (s *stacks) applyFaults(active []*fault) {
 		}
 	}
 	for _, n := range s.topology.Appliance.Interfaces {
-		apply(n.Name, s.appliance.Port(n.Name), false)
+		p := s.appliance.Port(n.Name)
+		apply(n.Name, p, false)
+		if s.options.Owns != nil {
+			p.SetPlugged(false)
+		}
 	}
+	s.applyToPlugs(unplugged, filtered, atGateways)
 	for _, h := range s.topology.Hosts {
 		if h.Wire != "" && s.topology.Simulates(&h) {
 			apply(h.Name, s.hosts.Port(h.Name), true)

@@ -17,16 +17,22 @@ import (
 // attached to them one after the other, so that the outside notices nothing of a reboot but
 // silence. Their methods are safe for concurrent use.
 type Uplinks struct {
-	list []*uplink.Uplink // in the order of topology.Uplinks
-	of   []topology.Uplink
+	list   []*uplink.Uplink // in the order of topology.Uplinks
+	of     []topology.Uplink
+	shared *SharedNetwork // that interfaces have joined; nil: none
 }
 
-// NewUplinks returns the uplinks of a topology, which are not connected. If this system cannot have
-// one of them, the error is an errors.ErrUnsupported.
-func NewUplinks(t *topology.Topology, log *slog.Logger) (*Uplinks, error) {
+// NewUplinks returns the uplinks of a topology, which are not connected. shared is the network that
+// its interfaces join, nil if none does. If this system cannot have one of the uplinks, the error is
+// an errors.ErrUnsupported.
+func NewUplinks(t *topology.Topology, shared *SharedNetwork, log *slog.Logger) (*Uplinks, error) {
 	u := &Uplinks{of: t.Uplinks}
 	for _, x := range t.Uplinks {
-		l, err := uplink.New(uplink.Config{Uplink: x, Logger: log})
+		c := uplink.Config{Uplink: x, Logger: log}
+		if shared != nil && t.Joins(x.Interface) {
+			c.Wire, u.shared = &sharedWire{shared, x.Interface}, shared
+		}
+		l, err := uplink.New(c)
 		if err != nil {
 			u.Close()
 			return nil, err

@@ -76,7 +76,7 @@ func New(t *topology.Topology, o Options) (*World, error) {
 	}
 	if o.Uplinks == nil {
 		var err error
-		if o.Uplinks, err = NewUplinks(t, o.Logger); err != nil {
+		if o.Uplinks, err = NewUplinks(t, nil, o.Logger); err != nil {
 			return nil, fmt.Errorf("%s: %w", t.File, err)
 		}
 		w.ownUplinks = true
@@ -118,6 +118,9 @@ func (w *World) build(o Options) error {
 		Authority: w.authority, Clock: o.Clock, Logger: o.Logger, Events: o.Events,
 	}, o.Entropy, w.faults, w.isRunning)
 	w.detachFaults = w.faults.attach(w.stacks.applyFaults, w.clients.wait)
+	if o.Owns != nil {
+		o.Owns.attach(w)
+	}
 	return nil
 }
 
@@ -125,8 +128,11 @@ func (w *World) build(o Options) error {
 func (w *World) Network() network.Network { return w.doors }
 
 // Hosts returns the network of the simulated hosts. A local address selects the host that
-// listens or dials.
+// listens or dials. If the appliance has joined a shared network, they are the hosts of its owner.
 func (w *World) Hosts() network.Transport {
+	if shared := w.Uplinks().shared; shared != nil {
+		return sharedHosts{shared}
+	}
 	w.clients.wait()
 	return w.stacks.hosts
 }
@@ -224,6 +230,9 @@ func (w *World) Stop(ctx context.Context) error {
 		return nil
 	}
 	w.clients.shut()
+	if o := w.stacks.options.Owns; o != nil {
+		o.detach(w)
+	}
 	w.detachFaults()
 	if w.ownFaults {
 		w.faults.Close()

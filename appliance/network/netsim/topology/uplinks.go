@@ -36,6 +36,8 @@ func (u *Uplink) setDefaults() {
 const (
 	defaultProbeTime = 300 * time.Millisecond
 	maxProbeTime     = time.Minute
+	// networkProbeTime is the default in a network of the process, where answers take microseconds.
+	networkProbeTime = 60 * time.Millisecond
 )
 
 // DefaultStormLimit is the default of Uplink.StormLimit.
@@ -50,6 +52,8 @@ const (
 	UplinkPacket = "packet" // a network interface of the machine
 	UplinkVXLAN  = "vxlan"  // a tunnel (RFC 7348)
 	UplinkUnix   = "unix"   // a socket, as QEMU's -netdev stream and dgram
+	// UplinkNetwork is the network of another world of the process. No file names it: see Join.
+	UplinkNetwork = "network"
 )
 
 // An UplinkTarget is the outside end of an uplink.
@@ -220,19 +224,49 @@ func (t *Topology) WithUplink(u Uplink) *Topology {
 
 func (u Uplink) override(t *Topology) (*Topology, error) { return t.WithUplink(u), nil }
 
-// DeriveMACs sets the MAC of each interface with an uplink whose MAC the topology does not give.
-// It depends on the serial number and on the device. A caller that changes the serial number of a
+// Join returns a copy of the topology whose interfaces with these names lead to the wires of the same
+// names of a network that another world of the process owns.
+func (t *Topology) Join(network string, interfaces []string) *Topology {
+	next := *t
+	for _, name := range interfaces {
+		next = *next.WithUplink(Uplink{
+			Interface: name, To: UplinkTarget{Kind: UplinkNetwork, Name: network + "/" + name},
+			StormLimit: maxStormLimit, ProbeTime: networkProbeTime,
+		})
+	}
+	return &next
+}
+
+// Leave returns a copy of the topology without the uplinks that Join has added.
+func (t *Topology) Leave() *Topology {
+	next := *t
+	next.Uplinks = slices.DeleteFunc(slices.Clone(t.Uplinks),
+		func(u Uplink) bool { return u.To.Kind == UplinkNetwork })
+	return &next
+}
+
+// Joins reports whether the wire of an interface belongs to a network that another world owns.
+func (t *Topology) Joins(ifname string) bool {
+	u := t.UplinkOf(ifname)
+	return u != nil && u.To.Kind == UplinkNetwork
+}
+
+// DeriveMACs sets the MAC of each interface with an uplink whose MAC the topology does not give, and
+// of each that has joined a network of several appliances, where one MAC for all would be wrong. It
+// depends on the serial number and on the device. A caller that changes the serial number of a
 // copy of the topology calls it again.
 func (t *Topology) DeriveMACs() {
 	for i, derived := range t.derivedMACs {
-		if n := &t.Appliance.Interfaces[i]; derived && t.UplinkOf(n.Name) != nil {
-			n.MAC = serialMAC(t.Appliance.Serial, n.Device)
+		n := &t.Appliance.Interfaces[i]
+		if u := t.UplinkOf(n.Name); u != nil && (derived || u.To.Kind == UplinkNetwork) {
+			n.MAC = SerialMAC(t.Appliance.Serial, n.Device)
 		}
 	}
 }
 
-// serialMAC returns a locally administered address.
-func serialMAC(serial, device string) MAC {
+// SerialMAC returns the locally administered address that DeriveMACs gives a device of the appliance
+// with a serial number.
+func SerialMAC(serial, device string) MAC {
 	sum := sha256.Sum256([]byte(serial + "\x00" + device))
 	m := MAC(sum[:6])
 	m[0] = m[0]&^0x03 | 0x02
@@ -261,16 +295,17 @@ func (t *Topology) hasRealSegment() bool {
 }
 
 // Simulates reports whether a host is simulated. A host on a real wire is only if it is the source
-// of a door.
+// of a door; the world that owns a network simulates all hosts of it.
 func (t *Topology) Simulates(h *Host) bool {
-	return h.Wire == "" || !t.IsReal(h.Wire) ||
+	return h.Wire == "" || !t.IsReal(h.Wire) || !t.Joins(h.Wire) &&
 		slices.ContainsFunc(t.Doors.In, func(d Door) bool { return d.Source == h.Name })
 }
 
 // DoorIsOff reports whether a door leads to a real wire and has no source there: the answers of
-// the appliance would leave. The text says so to the user.
+// the appliance would leave. The text says so to the user. In a network of the process, the clients
+// are hosts of the world that owns it.
 func (t *Topology) DoorIsOff(d *Door) (reason string, off bool) {
-	if !t.IsReal(d.Interface) || d.Source != "" {
+	if !t.IsReal(d.Interface) || d.Source != "" || t.Joins(d.Interface) {
 		return "", false
 	}
 	return fmt.Sprintf("%s is connected to %v, where the clients of this door are unknown",

@@ -14,7 +14,8 @@
 //
 //   - Outside: the real network.
 //   - Target: the outside end of a cable, as a topology names it: tap:NAME, packet:INTERFACE,
-//     vxlan:HOST:PORT/VNI, unix:PATH. README.md has examples of each.
+//     vxlan:HOST:PORT/VNI, unix:PATH. README.md has examples of each. A Wire is a target inside
+//     the process, which no file names.
 //   - Opener: what opens links to one target. It keeps what must stay between two links, such as a
 //     listener or a TAP device.
 //   - Link: an open connection with the outside, over which frames move. If it breaks, the opener

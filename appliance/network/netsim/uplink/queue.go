@@ -34,6 +34,9 @@ type outQueue struct {
 	storm bucket
 }
 
+// noStormLimit lets any number of frames to groups pass.
+const noStormLimit = 0
+
 func (q *outQueue) init(stormLimit int) {
 	q.wake = make(chan struct{}, 1)
 	q.storm = bucket{rate: stormLimit, tokens: float64(stormLimit)}
@@ -57,7 +60,7 @@ func (q *outQueue) put(frame []byte) bool {
 	switch {
 	case !q.isOpen:
 		return true
-	case ether.MAC(frame[:6]).IsMulticast() && !q.storm.take(clock.System().Mark()):
+	case q.storm.rate != noStormLimit && ether.MAC(frame[:6]).IsMulticast() && !q.storm.take(clock.System().Mark()):
 		return false
 	case q.isFull(len(frame)):
 		q.dropped.Add(1)

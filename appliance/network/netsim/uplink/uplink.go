@@ -27,6 +27,7 @@ const (
 // Config describes an uplink.
 type Config struct {
 	Uplink topology.Uplink
+	Wire   Wire         // the target of kind topology.UplinkNetwork
 	Logger *slog.Logger // for the person who runs the program; nil discards
 }
 
@@ -151,6 +152,18 @@ type attachment struct {
 // New returns an uplink that is not connected. If the system cannot have such an uplink, the error
 // is an errors.ErrUnsupported.
 func New(c Config) (*Uplink, error) {
+	if c.Uplink.To.Kind == topology.UplinkNetwork {
+		if c.Wire == nil {
+			return nil, fmt.Errorf("uplink of %s: %v: there is no such network", c.Uplink.Interface, c.Uplink.To)
+		}
+		o := newWires(c.Wire)
+		u := newUplink(c, o)
+		o.mac = func() ether.MAC {
+			mac, _ := u.identity()
+			return mac
+		}
+		return u, nil
+	}
 	o, err := newOpener(c.Uplink.To)
 	if err != nil {
 		return nil, fmt.Errorf("uplink of %s: %v: %w", c.Uplink.Interface, c.Uplink.To, err)
@@ -262,6 +275,9 @@ func (u *Uplink) State() State {
 	}
 	if a := u.attached.Load(); a != nil {
 		s.Flooded += a.port.Counters().TxDropped
+	}
+	if o, ok := u.opener.(*wires); ok {
+		s.Flooded += o.in.dropped.Load()
 	}
 	return s
 }

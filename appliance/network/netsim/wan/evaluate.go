@@ -49,8 +49,17 @@ func (s *faultSet) ignoresTrain(tr *transit, out bool) bool {
 
 // isAppliance reports whether a frame comes from the appliance.
 func (w *WAN) isAppliance(frame []byte) bool {
-	return slices.Contains(w.applianceMACs, ether.MAC(frame[6:12]))
+	mac := ether.MAC(frame[6:12])
+	if slices.Contains(w.applianceMACs, mac) {
+		return true
+	}
+	others := w.otherMACs.Load()
+	return others != nil && (*others)[mac]
 }
+
+// SetOtherAppliances makes frames from these MACs count as an appliance's too: see
+// Options.ApplianceMACs. The caller must not change macs afterwards.
+func (w *WAN) SetOtherAppliances(macs map[ether.MAC]bool) { w.otherMACs.Store(&macs) }
 
 // ends are the reply paths to both ends of a packet's way, from the place where a fault
 // rejects it.

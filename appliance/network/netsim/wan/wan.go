@@ -94,6 +94,7 @@ type WAN struct {
 	table atomic.Pointer[table]
 
 	applianceMACs []ether.MAC
+	otherMACs     atomic.Pointer[map[ether.MAC]bool] // of more appliances; nil if there are none
 	faults        atomic.Pointer[faultSet]
 	observers     atomic.Pointer[observers] // nil if there are none
 
