@@ -16,12 +16,12 @@
 //
 // # What is known of the real appliance
 //
-// The vendor's installation guide for virtual appliances says that the Management interface obtains
-// its address by DHCP when the appliance is first started, that interfaceconfig shows the address,
-// that the address is 192.168.42.42 if no server can be reached, and that interfaceconfig and
-// setgateway replace all that. It says nothing about the messages, about name servers, or about what
-// happens to a lease at a shutdown. There this package does what dhclient of FreeBSD does, the system
-// that the appliance is made of:
+// A virtual appliance obtains the address of its Management interface by DHCP when it is first
+// started; interfaceconfig shows that address; without a server it is 192.168.42.42; interfaceconfig
+// and setgateway replace all that. These four are conventions: they are how administrators know the
+// appliance, and no text of the vendor was at hand to compare them with. Nothing is known of the
+// messages, of name servers, and of what happens to a lease at a shutdown. There this package does
+// what dhclient of FreeBSD does, the system that the appliance is made of:
 //
 //   - The option host-name has the appliance's full host name, and the client identifier is the
 //     Ethernet address. Replies are received as unicast: the broadcast flag is not set.
