@@ -124,7 +124,7 @@ func visit(ctx context.Context, m *fleet.Member, data string, round, i int) erro
 		if err := m.Stop(ctx); err != nil {
 			return err
 		}
-		if err := os.RemoveAll(filepath.Join(data, "files")); err != nil {
+		if err := os.RemoveAll(filepath.Join(data, "appliance", "files")); err != nil {
 			return err
 		}
 		return m.Start(ctx)

@@ -41,6 +41,7 @@ type file struct {
 	handle     *files.File // nil: not open, or kept
 	opened     clock.Mark  // when handle was opened
 	kept       keptFile    // handle between release and the next use
+	inUse      bool        // OpenFiles counts the file as one in use
 
 	usedStems []string // names, without status code, that a server may have
 
@@ -140,6 +141,7 @@ func (f *file) trimTornLine(name string) (int64, error) {
 // openCurrent opens the current file if there is one and it is not open. If the file was removed
 // or renamed, there is no current file afterwards.
 func (f *file) openCurrent() error {
+	f.use()
 	if f.handle == nil {
 		f.handle, f.opened = f.hub.o.OpenFiles.take(&f.kept)
 	}
@@ -159,6 +161,7 @@ func (f *file) openCurrent() error {
 
 // open opens a file of the directory as the current file.
 func (f *file) open(name string, flag int) error {
+	f.use()
 	handle, opened, err := f.hub.o.OpenFiles.open(func() (*files.File, error) {
 		return f.hub.o.Files.OpenFile(path.Join(f.dir, name), flag)
 	})
@@ -168,8 +171,24 @@ func (f *file) open(name string, flag int) error {
 	return err
 }
 
+// use makes the file one in use.
+func (f *file) use() {
+	if !f.inUse {
+		f.hub.o.OpenFiles.use()
+		f.inUse = true
+	}
+}
+
+func (f *file) unuse() {
+	if f.inUse {
+		f.hub.o.OpenFiles.unuse()
+		f.inUse = false
+	}
+}
+
 // release ends the use of the file for now. The file stays open for a while.
 func (f *file) release() {
+	defer f.unuse()
 	if f.handle == nil {
 		return
 	}
@@ -365,6 +384,7 @@ func (f *file) configure(conf *Subscription) {
 
 // close closes the current file if it is open.
 func (f *file) close() {
+	defer f.unuse()
 	if f.handle == nil {
 		f.handle, _ = f.hub.o.OpenFiles.take(&f.kept)
 	}

@@ -13,11 +13,14 @@ import (
 
 // OpenFiles keeps the current files of logs open between two lines: to open and close a file costs
 // ten times as much as to write a line. A file is closed when it has been idle for a second. If
-// there are more files than the limit, those that have been idle for longest are closed. All hubs
-// of a process can share an OpenFiles, so that the limit is that of the process. An OpenFiles is
-// safe for concurrent use.
+// there are more files than the limit, those that have been idle for longest are closed. As many
+// other files are in use at most; a log that needs one more waits. So thousands of appliances that
+// write at the same moment do not use up the descriptors of the process. All hubs of a process can
+// share an OpenFiles, so that the limit is that of the process. An OpenFiles is safe for concurrent
+// use.
 type OpenFiles struct {
 	limit  int
+	inUse  chan struct{} // has a value for each file in use
 	clock  clock.Clock
 	timers clock.Group
 
@@ -38,9 +41,17 @@ const (
 	maxOpenDuration = 10 * time.Second
 )
 
-// NewOpenFiles returns an OpenFiles that keeps at most limit idle files open and measures time with
-// c. The caller must close it after the hubs that use it.
-func NewOpenFiles(limit int, c clock.Clock) *OpenFiles { return &OpenFiles{limit: limit, clock: c} }
+// NewOpenFiles returns an OpenFiles that keeps at most limit idle files open, lets as many be in use,
+// but at least one, and measures time with c. The caller must close it after the hubs that use it.
+func NewOpenFiles(limit int, c clock.Clock) *OpenFiles {
+	return &OpenFiles{limit: limit, inUse: make(chan struct{}, max(limit, 1)), clock: c}
+}
+
+// use waits until one more file may be in use. The caller must call unuse when it has kept or closed
+// the file, and must not wait for another log meanwhile.
+func (o *OpenFiles) use() { o.inUse <- struct{}{} }
+
+func (o *OpenFiles) unuse() { <-o.inUse }
 
 // Close closes all files and stops the timer. Files that are kept later are closed immediately.
 func (o *OpenFiles) Close() {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
@@ -86,6 +87,41 @@ func TestOpenFiles(t *testing.T) {
 	}
 	if n := now(); n != 0 {
 		t.Errorf("%d files are open after the end of their hub", n)
+	}
+}
+
+// Logs that write at the same moment have no more files open than the limit allows to be in use and
+// to be idle.
+func TestFilesInUseAreBounded(t *testing.T) {
+	const limit, lines = 2, 500
+	open := logs.NewOpenFiles(limit, clock.NewFake(startTime))
+	defer open.Close()
+	list, names := severalLogs(32)
+	h := newHarness(t, 0, func(o *logs.Options) { o.OpenFiles = open }, list...)
+	written := make(chan struct{})
+	go func() {
+		defer close(written)
+		for range lines {
+			h.Write(logs.Entry{Type: logs.Mail, Level: logs.Information, Text: "one"})
+			runtime.Gosched() // so that the logs do not collect their lines
+		}
+		h.flush()
+	}()
+	for done := false; !done; {
+		select {
+		case <-written:
+			done = true
+		default:
+		}
+		if files, _ := openLogs(t, h.dir); len(files) > 2*limit {
+			t.Errorf("%d files are open, the limit is twice %d", len(files), limit)
+		}
+	}
+	for _, name := range names {
+		text := h.read(name + "/mail_logs.current")
+		if n := strings.Count(text, "Info: one\n"); n != lines {
+			t.Errorf("%s has %d lines, want %d", name, n, lines)
+		}
 	}
 }
 
