@@ -57,13 +57,15 @@ func (a *Appliance) LogEvent(cause uint64, log LogType, level Level, text string
 	a.logToOperator(log, level, text)
 }
 
-// publishLine publishes the event that a line is written.
-func (a *Appliance) publishLine(e logs.Entry) {
+// publishLine publishes the event that a line is written, and writes it before another event happens:
+// the lines of a log are in the order of their events.
+func (a *Appliance) publishLine(e logs.Entry, write func()) {
 	line := logs.LineWritten{Log: e.Type, Level: e.Level.String(), Text: e.Text}
 	if e.Follows {
 		events.Follow(a.Events, e.Cause, line)
+		write()
 	} else {
-		events.Publish(a.Events, e.Cause, line)
+		events.PublishThen(a.Events, e.Cause, line, write)
 	}
 }
 

@@ -84,21 +84,35 @@ func (s *Stream) SetClock(c clock.Clock) {
 // A subscriber that is told an event should use Follow. If it calls Publish, perhaps without knowing
 // it, the event follows as with Follow, the number is 0, and the call is slower.
 func Publish[F Fields](s *Stream, cause uint64, fields F) (seq uint64) {
-	if s == nil {
-		return 0
-	}
-	if !s.isHeard(fields.Kind()) {
-		return s.last.Add(1)
+	return PublishThen(s, cause, fields, nil)
+}
+
+// PublishThen is Publish, and calls then once when the subscribers have seen the event and before
+// they see another one, so that what then does is in the order of the events. If nobody listens, or a
+// subscriber that is told an event is the caller, then is called at once. then must not block; what
+// it publishes follows. A nil then does nothing.
+func PublishThen[F Fields](s *Stream, cause uint64, fields F, then func()) (seq uint64) {
+	if s == nil || !s.isHeard(fields.Kind()) {
+		if s != nil {
+			seq = s.last.Add(1)
+		}
+		if then != nil {
+			then()
+		}
+		return seq
 	}
 	if !s.mu.TryLock() {
 		if isTelling() {
 			s.following = append(s.following, following{cause, fields})
+			if then != nil {
+				then()
+			}
 			return 0
 		}
 		s.mu.Lock()
 	}
 	defer s.mu.Unlock()
-	return s.publish(cause, fields)
+	return s.publish(cause, fields, then)
 }
 
 // isTelling reports whether the calling goroutine is telling subscribers an event.
@@ -143,18 +157,18 @@ func (s *Stream) isHeard(kind string) bool {
 }
 
 // publish is called with mu held.
-func (s *Stream) publish(cause uint64, fields Fields) uint64 {
-	seq := s.tell(cause, fields)
+func (s *Stream) publish(cause uint64, fields Fields, then func()) uint64 {
+	seq := s.tell(cause, fields, then)
 	for len(s.following) > 0 {
 		next := s.following[0]
 		s.following = slices.Delete(s.following, 0, 1)
-		s.tell(next.cause, next.fields)
+		s.tell(next.cause, next.fields, nil)
 	}
 	return seq
 }
 
 //go:noinline
-func (s *Stream) tell(cause uint64, fields Fields) uint64 {
+func (s *Stream) tell(cause uint64, fields Fields, then func()) uint64 {
 	e := Event{
 		Seq: s.last.Add(1), Wall: s.clock.Now(), Monotonic: s.clock.Mark(),
 		Cause: cause, Fields: fields,
@@ -165,6 +179,9 @@ func (s *Stream) tell(cause uint64, fields Fields) uint64 {
 		if x.topics == nil || slices.Contains(x.topics, topic) {
 			x.f(e)
 		}
+	}
+	if then != nil {
+		then()
 	}
 	return e.Seq
 }

@@ -291,3 +291,28 @@ func TestNilStream(t *testing.T) {
 		t.Errorf("number %d", seq)
 	}
 }
+
+// What PublishThen calls is in the order of the events, whoever publishes them.
+func TestPublishThenIsInOrder(t *testing.T) {
+	s := NewStream(clock.System())
+	var told, done []int // guarded by the stream
+	defer s.Subscribe(func(e Event) { told = append(told, e.Fields.(numbered).N) })()
+	var publishers sync.WaitGroup
+	for g := range 8 {
+		publishers.Go(func() {
+			for i := range 200 {
+				n := g*1000 + i
+				PublishThen(s, 0, numbered{n}, func() { done = append(done, n) })
+			}
+		})
+	}
+	publishers.Wait()
+	if !slices.Equal(told, done) || len(told) != 1600 {
+		t.Errorf("%d events were told, %d things done, in another order", len(told), len(done))
+	}
+}
+
+// A numbered is an event with a number.
+type numbered struct{ N int }
+
+func (numbered) Kind() string { return "test.numbered" }

@@ -51,9 +51,10 @@ type Options struct {
 	// goroutine, with no lock held, and must not block. Nil does nothing.
 	OnProblem func(Problem)
 
-	// OnWrite is called with each entry that a subscription takes, before it is written, and with
-	// no lock held. It must not block. Nil does nothing.
-	OnWrite func(Entry)
+	// OnWrite is called with each entry that a subscription takes, and with no lock held. It must
+	// call write once, which appends the line to the logs, and must not block. If it orders its
+	// calls of write, lines are in that order. Nil stands for a function that only calls write.
+	OnWrite func(e Entry, write func())
 
 	// OrderDir is the directory on this machine with the order of the files of each subscription
 	// whose names do not tell it. "" means that the order is not kept.
@@ -154,15 +155,15 @@ func New(o Options, list []Subscription) *Hub {
 
 // Write hands an entry to every subscription that takes it. It does not block: lines that a slow
 // disk cannot take in time are counted, and the log says how many were lost.
-func (h *Hub) Write(e Entry) { h.write(e, (*subscription).write) }
+func (h *Hub) Write(e Entry) { h.write(e, false) }
 
 // WriteNow is like Write for callers that need the line in the file soon. The calling goroutine
 // writes the line itself, which saves waking another one, unless another goroutine is writing to the
 // file: then WriteNow returns immediately, and AwaitWritten blocks until the line is written. A disk
 // that begins to hang holds up one caller of WriteNow for each log, and none of those that follow.
-func (h *Hub) WriteNow(e Entry) { h.write(e, (*subscription).writeNow) }
+func (h *Hub) WriteNow(e Entry) { h.write(e, true) }
 
-func (h *Hub) write(e Entry, to func(*subscription, Entry, *time.Location)) {
+func (h *Hub) write(e Entry, now bool) {
 	takers := h.routes.Load().byType[e.Type]
 	if len(takers) == 0 {
 		return
@@ -171,14 +172,32 @@ func (h *Hub) write(e Entry, to func(*subscription, Entry, *time.Location)) {
 		e.Time = h.o.Clock.Now()
 	}
 	zone := h.o.Zone()
+	var drainers []*subscription
 	if h.o.OnWrite != nil && slices.ContainsFunc(takers, func(s *subscription) bool { return s.takes(e) }) {
-		h.o.OnWrite(e)
+		drainers = h.writeInOrder(takers, e, zone, now)
+	} else {
+		drainers = appendLines(takers, e, zone, now)
 	}
+	for _, s := range drainers {
+		s.drainOnce()
+	}
+}
+
+// writeInOrder is appendLines when OnWrite says so.
+func (h *Hub) writeInOrder(takers []*subscription, e Entry, zone *time.Location, now bool) (drainers []*subscription) {
+	h.o.OnWrite(e, func() { drainers = appendLines(takers, e, zone, now) })
+	return drainers
+}
+
+// appendLines appends the line of an entry to logs. If now is set, it returns those whose lines the
+// caller has to write, by drainOnce.
+func appendLines(takers []*subscription, e Entry, zone *time.Location, now bool) (drainers []*subscription) {
 	for _, s := range takers {
-		if e.Only == "" || e.Only == s.name {
-			to(s, e, zone)
+		if (e.Only == "" || e.Only == s.name) && s.write(e, zone, now) {
+			drainers = append(drainers, s)
 		}
 	}
+	return drainers
 }
 
 // WriteDocument hands a document to every subscription of type t, which must be one whose files

@@ -81,28 +81,24 @@ func newSubscription(h *Hub, conf *Subscription) *subscription {
 	return s
 }
 
-// write queues the line of an entry, and pushes it.
-func (s *subscription) write(e Entry, zone *time.Location) {
+// write queues the line of an entry, and pushes it. If now is set and there is no drainer, the caller
+// becomes the drainer: write returns true, and the caller must call drainOnce.
+func (s *subscription) write(e Entry, zone *time.Location, now bool) (drains bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.writeLocked(e, zone)
-}
-
-// writeNow is write, but the calling goroutine is the drainer for this line if there is none.
-func (s *subscription) writeNow(e Entry, zone *time.Location) {
-	s.mu.Lock()
-	drains := !s.draining && !s.ended
-	if drains {
+	if drains = now && !s.draining && !s.ended; drains {
 		s.draining = true
 		s.hub.drainers.Add(1)
 	}
 	s.writeLocked(e, zone)
-	s.mu.Unlock()
-	if !drains {
-		return
-	}
+	return drains
+}
+
+// drainOnce writes the lines that are queued. If others go on writing, it leaves that to a drainer of
+// its own goroutine.
+func (s *subscription) drainOnce() {
 	defer s.hub.drainers.Done()
-	if s.runJobs() || !s.finishDraining() { // others write, too
+	if s.runJobs() || !s.finishDraining() {
 		s.hub.drainers.Go(s.drain)
 	}
 }
