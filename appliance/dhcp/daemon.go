@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"net/netip"
+	"slices"
 	"sync"
 
 	"github.com/esasim/esasim/appliance/clock"
@@ -177,10 +178,21 @@ func (d *Daemon) isActive() bool {
 
 // Status returns the state of an interface. ok is false if it does not get its address by DHCP.
 func (d *Daemon) Status(ifname string) (s Status, ok bool) {
+	known := slices.ContainsFunc(d.o.Interfaces, func(n Interface) bool { return n.Name == ifname })
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	s, ok = d.statuses[ifname]
-	return s, ok && s.State != Stopped
+	if !known || !d.active {
+		return Status{Interface: ifname}, false
+	}
+	if s = d.statuses[ifname]; s.State != Stopped {
+		return s, true
+	}
+	// The client has not begun yet, or waits for a carrier.
+	s = Status{Interface: ifname, State: Selecting}
+	if _, has := d.leases[ifname]; has {
+		s.State = Rebooting
+	}
+	return s, true
 }
 
 func (d *Daemon) setStatus(s Status) {
