@@ -47,7 +47,7 @@ var (
 // are kept in memory, so that a reset can return to them, and would grow with every start.
 func TestADayOfAFleet(t *testing.T) {
 	if runtime.GOOS == "windows" {
-		t.Skip("descriptors are counted in /proc or /dev")
+		t.Skip("Windows does not list the descriptors of a process")
 	}
 	file := load(t, fmt.Sprintf(
 		"appliances: [{name: a, count: %d}]\ndefaults: {topology: lab}", *dayAppliances), nil)
