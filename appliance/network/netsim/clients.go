@@ -128,13 +128,13 @@ func (c *clients) openNext(ctx context.Context, group *sync.WaitGroup, d dial, d
 // once if somebody does already, or if a real machine is at the other end of one of them. It is
 // called after begin.
 func (c *clients) openWhenSeen(list []dial) {
-	real := slices.ContainsFunc(list, func(d dial) bool {
+	leadsOut := slices.ContainsFunc(list, func(d dial) bool {
 		return c.stacks.topology.LeadsOut(d.Remote.Addr())
 	})
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.pending = append(c.pending, list...)
-	if real || c.seen {
+	if leadsOut || c.seen {
 		c.openPending()
 	}
 }
