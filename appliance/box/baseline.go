@@ -1,184 +1,187 @@
 package box
 
 import (
-	"context"
+	"archive/tar"
+	"bufio"
 	"errors"
 	"fmt"
+	"hash/crc32"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
-	"time"
-
-	"github.com/esasim/esasim/appliance/clock"
 )
 
-// MaxBaseline is the number of bytes that the appliance's directory may hold at Start if the box is
-// to be reset: they are kept in memory.
-const MaxBaseline = 64 << 20
+// baselineFile is the file of the baseline, in the appliance's directory. It is there while the box
+// runs, unless the directory was empty when it was started.
+const baselineFile = "baseline.tar"
 
-// A baseline is the content of a directory.
+// A baseline is what the appliance's directory held when the box was started, to which Reset
+// returns. It is a tar archive in that directory and not in memory, because a process may have
+// thousands of boxes. Its checksum is kept in memory only: the archive is of no use to another
+// process, which makes one of its own when it starts. The archive is therefore not synced, and one
+// that a killed process has left is replaced or removed.
 type baseline struct {
-	dirs  []baseFile // each after the one that contains it
-	files []baseFile
+	file string // "": the directory was empty
+	size int64
+	sum  uint32 // castagnoli
 }
 
-type baseFile struct {
-	name string // below the directory
-	mode fs.FileMode
-	text []byte
-	link string // of a symbolic link: what it points to
+// castagnoli returns the table of a checksum that processors compute.
+func castagnoli() *crc32.Table { return crc32.MakeTable(crc32.Castagnoli) }
 
-	changed time.Time // of a regular file, when it was read
-}
-
-// readBaseline returns the content of a directory, nil if it is more than MaxBaseline bytes. A
-// directory that does not exist is empty.
-func readBaseline(dir string) (*baseline, error) {
-	b := &baseline{}
-	left := int64(MaxBaseline)
-	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
-		if err != nil || path == dir {
-			if errors.Is(err, fs.ErrNotExist) {
-				return nil // there is no directory, or the file has gone meanwhile
-			}
-			return err
-		}
-		info, err := d.Info()
-		if err != nil {
-			return err
-		}
-		f := baseFile{mode: info.Mode()}
-		if f.name, err = filepath.Rel(dir, path); err != nil {
-			return err
-		}
-		switch {
-		case d.IsDir():
-			b.dirs = append(b.dirs, f)
-			return nil
-		case info.Mode()&fs.ModeSymlink != 0:
-			f.link, err = os.Readlink(path)
-		case info.Mode().IsRegular():
-			f.changed = info.ModTime()
-			if left -= info.Size(); left < 0 {
-				return errTooLarge
-			}
-			f.text, err = os.ReadFile(path)
-		default: // a socket, for example, belongs to a process
-			return nil
-		}
-		b.files = append(b.files, f)
-		return err
-	})
-	if errors.Is(err, errTooLarge) {
-		return nil, nil
+// keepBaseline makes the baseline of a directory that is not in use. The error is errTooLarge, or says
+// why the archive cannot be written. No archive is left then, if it can be removed.
+func keepBaseline(dir string) (*baseline, error) {
+	file := filepath.Join(dir, baselineFile)
+	if err := os.Remove(file); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
 	}
+	entries, err := os.ReadDir(dir)
+	switch {
+	case errors.Is(err, fs.ErrNotExist), err == nil && len(entries) == 0:
+		return &baseline{}, nil
+	case err != nil:
+		return nil, err
+	}
+	out, err := os.OpenFile(file, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
-		return nil, fmt.Errorf("read the files to which a reset returns: %w", err)
+		return nil, err
+	}
+	b := &baseline{file: file}
+	err = b.write(dir, out)
+	if err = errors.Join(err, out.Close()); err != nil {
+		return nil, errors.Join(err, os.Remove(file))
 	}
 	return b, nil
 }
 
-var errTooLarge = errors.New("box: too much for a baseline")
+// write writes the archive of a directory.
+func (b *baseline) write(dir string, out io.Writer) error {
+	sum := crc32.New(castagnoli())
+	buffered := bufio.NewWriterSize(io.MultiWriter(out, sum, (*counter)(&b.size)), 32<<10)
+	archive := tar.NewWriter(buffered)
+	left := int64(MaxContent)
+	err := walkContent(dir, func(path string, f contentFile) error {
+		h := &tar.Header{Name: filepath.ToSlash(f.name), Mode: int64(f.mode.Perm())}
+		switch {
+		case f.mode.IsDir():
+			h.Typeflag, h.Name = tar.TypeDir, h.Name+"/"
+		case f.link != "":
+			h.Typeflag, h.Linkname = tar.TypeSymlink, f.link
+		default:
+			h.Typeflag, h.Size = tar.TypeReg, f.size
+			if left -= f.size; left < 0 {
+				return errTooLarge
+			}
+		}
+		if err := archive.WriteHeader(h); err != nil || h.Typeflag != tar.TypeReg {
+			return err
+		}
+		in, err := os.Open(path)
+		if err != nil {
+			return err
+		}
+		defer in.Close()
+		_, err = io.CopyN(archive, in, f.size)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	err = errors.Join(archive.Close(), buffered.Flush())
+	b.sum = sum.Sum32()
+	return err
+}
 
-// restore makes the content of a directory that of the baseline.
+// A counter counts the bytes that are written to it.
+type counter int64
+
+func (c *counter) Write(p []byte) (int, error) {
+	*c += counter(len(p))
+	return len(p), nil
+}
+
+// check returns an error if the archive is not as it was written.
+func (b *baseline) check() error {
+	if b.file == "" {
+		return nil
+	}
+	in, err := os.Open(b.file)
+	if err != nil {
+		return fmt.Errorf("read the files of the start: %w", err)
+	}
+	defer in.Close()
+	sum := crc32.New(castagnoli())
+	n, err := io.Copy(sum, in)
+	switch {
+	case err != nil:
+		return fmt.Errorf("read the files of the start: %w", err)
+	case n != b.size || sum.Sum32() != b.sum:
+		return fmt.Errorf("%s, which has the files of the start, was changed or damaged", b.file)
+	}
+	return nil
+}
+
+// restore makes the content of a directory that of the baseline, which should have been checked.
 func (b *baseline) restore(dir string) error {
-	if err := b.write(dir); err != nil {
+	err := clearDir(dir)
+	if err == nil && b.file != "" {
+		err = b.extract(dir)
+	}
+	if err != nil {
 		return fmt.Errorf("restore the files of the start: %w", err)
 	}
 	return nil
 }
 
-func (b *baseline) write(dir string) error {
-	entries, err := os.ReadDir(dir)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+func (b *baseline) extract(dir string) error {
+	file, err := os.Open(b.file)
+	if err != nil {
 		return err
 	}
-	for _, e := range entries {
-		if err := os.RemoveAll(filepath.Join(dir, e.Name())); err != nil {
+	defer file.Close()
+	in := tar.NewReader(bufio.NewReaderSize(file, 32<<10))
+	for {
+		h, err := in.Next()
+		switch {
+		case err == io.EOF:
+			return nil
+		case err != nil:
 			return err
 		}
-	}
-	for _, d := range b.dirs {
-		if err := os.MkdirAll(filepath.Join(dir, d.name), d.mode.Perm()|0o700); err != nil {
-			return err
-		}
-	}
-	for _, f := range b.files {
-		path := filepath.Join(dir, f.name)
-		if f.link != "" {
-			err = os.Symlink(f.link, path)
-		} else {
-			err = os.WriteFile(path, f.text, f.mode.Perm())
+		path, mode := filepath.Join(dir, filepath.FromSlash(h.Name)), fs.FileMode(h.Mode)&fs.ModePerm
+		switch h.Typeflag {
+		case tar.TypeDir:
+			err = os.MkdirAll(path, mode|0o700)
+		case tar.TypeSymlink:
+			err = os.Symlink(h.Linkname, path)
+		default:
+			err = writeFrom(path, mode, in)
 		}
 		if err != nil {
 			return err
 		}
+	}
+}
+
+// writeFrom writes a file with the rest of in.
+func writeFrom(path string, mode fs.FileMode, in io.Reader) error {
+	out, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, mode)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(out, in)
+	return errors.Join(err, out.Close())
+}
+
+// remove removes the archive. No reset follows. b may be nil.
+func (b *baseline) remove() error {
+	if b == nil || b.file == "" {
+		return nil
+	}
+	if err := os.Remove(b.file); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("remove the copy of the files of the start: %w", err)
 	}
 	return nil
-}
-
-// size returns the number of bytes of all files.
-func (b *baseline) size() (n int64) {
-	for _, f := range b.files {
-		n += int64(len(f.text))
-	}
-	return n
-}
-
-// errChanging is returned if files change while they are read.
-var errChanging = errors.New("box: files change while they are read")
-
-// settling is longer than the time within which two changes of a file may have the same time stamp.
-const settling = 12 * time.Millisecond
-
-// readStable is readBaseline for a directory in use: it returns the content that the directory had at
-// one moment, or errChanging if some file was changed meanwhile.
-func readStable(ctx context.Context, dir string) (*baseline, error) {
-	b, err := readBaseline(dir)
-	if err != nil || b == nil {
-		return nil, err
-	}
-	if err := clock.System().Sleep(ctx, settling); err != nil {
-		return nil, err
-	}
-	files, dirs := 0, 0
-	known := make(map[string]*baseFile)
-	for i := range b.files {
-		known[b.files[i].name] = &b.files[i]
-	}
-	err = filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
-		if err != nil {
-			return errChanging
-		}
-		if path == dir {
-			return nil
-		}
-		info, err := d.Info()
-		switch {
-		case err != nil:
-			return errChanging
-		case d.IsDir():
-			dirs++
-			return nil
-		case !info.Mode().IsRegular():
-			if info.Mode()&fs.ModeSymlink != 0 {
-				files++
-			}
-			return nil
-		}
-		files++
-		name, err := filepath.Rel(dir, path)
-		f := known[name]
-		if err != nil || f == nil || !f.changed.Equal(info.ModTime()) || info.Size() != int64(len(f.text)) {
-			return errChanging
-		}
-		return nil
-	})
-	if err == nil && (files != len(b.files) || dirs != len(b.dirs)) {
-		err = errChanging
-	}
-	if err != nil {
-		return nil, err
-	}
-	return b, nil
 }

@@ -40,7 +40,8 @@ type Box struct {
 	cancelStop context.CancelFunc
 	started    bool
 	stopped    bool
-	baseline   *baseline         // to which Reset returns; nil: it is too large
+	baseline   *baseline // to which Reset returns; nil: see noBaseline
+	noBaseline error
 	held       *netsim.HeldDoors // of a box that is switched off; nil: it is on
 
 	mu          sync.Mutex
@@ -103,13 +104,10 @@ func (b *Box) Start(ctx context.Context) error {
 	if b.started {
 		return errors.New("box: started twice")
 	}
-	var err error
-	if b.baseline, err = readBaseline(b.o.Dir); err != nil {
-		return err
-	}
+	b.keepBaseline()
 	s, err := b.boot(ctx, bootConfig{doors: b.o.DoorAddrs, reset: b.o.FactoryReset})
 	if err != nil {
-		return err
+		return errors.Join(err, b.baseline.remove())
 	}
 	b.started = true
 	b.setCurrent(s)
@@ -148,6 +146,7 @@ func (b *Box) setStopped() {
 	b.uplinks.Close()
 	b.setOff(false)
 	b.releaseDoors()
+	b.removeBaseline()
 	b.closeDone.Do(func() {
 		b.cables.Close()
 		close(b.done)

@@ -50,6 +50,10 @@
 // where one is forgotten. Real listeners of the doors are held meanwhile, so that no client is
 // refused.
 //
+// The files of the start, if there were any, are copied to one file in the appliance's directory
+// (baseline.go), since a fleet that kept them in memory would grow with what its appliances log. Hard
+// links would be cheaper, but the appliance appends to logs and queues and writes files in place.
+//
 // # Snapshots
 //
 // A snapshot is another state to which the box can be reset. It is taken while everything runs: the

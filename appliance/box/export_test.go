@@ -16,7 +16,7 @@ func CheckSnapshotFile(file []byte) (names []string, err error) {
 
 // SnapshotFileOf returns the file of a snapshot with the content of a directory.
 func SnapshotFileOf(dir string) ([]byte, error) {
-	files, err := readBaseline(dir)
+	files, err := readContent(dir)
 	if err != nil {
 		return nil, err
 	}

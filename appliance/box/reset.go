@@ -38,8 +38,9 @@ func (b *Box) Persistent() bool { return b.o.Persistent }
 // Events go on. An appliance that is switched off is switched on. A clock.Fake keeps the time to
 // which it was advanced.
 //
-// A new appliance boots in a new world over the files of the start. If Dir was not empty then, its
-// content was read into memory; if that was more than MaxBaseline bytes, Reset returns an error and
+// A new appliance boots in a new world over the files of the start. If Dir was not empty then, Start
+// has copied its content to a file in Dir, which is there until the box stops. If the content was more
+// than MaxContent bytes, or the file could not be written or is damaged, Reset returns an error and
 // does nothing.
 func (b *Box) Reset(ctx context.Context) error { return b.resetTo(ctx, nil) }
 
@@ -53,10 +54,14 @@ func (b *Box) resetTo(ctx context.Context, to *snapshot) error {
 	case b.stopped:
 		return netsim.ErrStopped
 	case to == nil && b.baseline == nil:
-		return fmt.Errorf("the simulator cannot be reset: its directory held more than %d MiB"+
-			" when it was started", MaxBaseline>>20)
+		return fmt.Errorf("the simulator cannot be reset: when it was started, %w", b.noBaseline)
 	case ctx.Err() != nil:
 		return context.Cause(ctx)
+	}
+	if to == nil {
+		if err := b.baseline.check(); err != nil {
+			return fmt.Errorf("the simulator cannot be reset: %w", err)
+		}
 	}
 	settled := b.unsettle(appliance.Reboot)
 	defer settled()
@@ -98,17 +103,37 @@ func (b *Box) resetTo(ctx context.Context, to *snapshot) error {
 
 // restart boots over the files of a snapshot; nil: of the start.
 func (b *Box) restart(doors *netsim.HeldDoors, to *snapshot) (*instance, error) {
-	files, how := b.baseline, bootConfig{doors: b.DoorAddrs(), held: doors, reset: b.o.FactoryReset}
+	how := bootConfig{doors: b.DoorAddrs(), held: doors, reset: b.o.FactoryReset}
+	restore := b.baseline.restore
 	if to == nil {
 		b.faults.Restore()
 	} else {
 		b.faults.Recall(to.kept.World)
-		files, how.reset, how.recall = to.files, false, &to.kept
+		restore, how.reset, how.recall = to.files.restore, false, &to.kept
 	}
-	if err := files.restore(b.o.Dir); err != nil {
+	if err := restore(b.o.Dir); err != nil {
 		return nil, err
 	}
 	return b.boot(context.Background(), how)
+}
+
+// keepBaseline keeps what Reset returns to. A box whose disk is full or read-only starts too, but
+// cannot be reset. It is called with power held.
+func (b *Box) keepBaseline() {
+	b.baseline, b.noBaseline = keepBaseline(b.o.Dir)
+	switch {
+	case b.noBaseline == nil, errors.Is(b.noBaseline, errTooLarge):
+	default:
+		b.noBaseline = fmt.Errorf("its files could not be copied: %w", b.noBaseline)
+		b.o.Logger.Warn("the simulator cannot be reset", "err", b.noBaseline)
+	}
+}
+
+// removeBaseline removes what no reset returns to any more. It is called with power held.
+func (b *Box) removeBaseline() {
+	if err := b.baseline.remove(); err != nil {
+		b.o.Logger.Warn("the next start replaces a file", "err", err)
+	}
 }
 
 // unsettle makes WaitSettled wait until settled is called. action is what happens meanwhile.

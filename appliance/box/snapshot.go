@@ -39,7 +39,7 @@ type SnapshotInfo struct {
 type snapshot struct {
 	SnapshotInfo
 	topology string // a digest of the topology
-	files    *baseline
+	files    *content
 	kept     keptState
 }
 
@@ -156,11 +156,10 @@ func (b *Box) takeSnapshot(ctx context.Context) (*snapshot, error) {
 		switch {
 		case errors.Is(err, errChanging):
 			continue
+		case errors.Is(err, errTooLarge):
+			return nil, netsim.Conflict("%v, which is the limit of a snapshot", err)
 		case err != nil:
-			return nil, err
-		case files == nil:
-			return nil, netsim.Conflict("the appliance's directory holds more than %d MiB,"+
-				" which is the limit of a snapshot", MaxBaseline>>20)
+			return nil, fmt.Errorf("snapshot: read the files: %w", err)
 		}
 		after, err := i.keep()
 		if err != nil {
@@ -188,13 +187,13 @@ func sameState(x, y keptState) (size int64, same bool) {
 	return int64(len(a)), err == nil && err2 == nil && bytes.Equal(a, b) && len(x.Guard) == len(y.Guard)
 }
 
-func (b *Box) newSnapshot(files *baseline, kept keptState, size int64) *snapshot {
+func (b *Box) newSnapshot(files *content, kept keptState, size int64) *snapshot {
 	product := b.current().appliance.Product
 	return &snapshot{
 		SnapshotInfo: SnapshotInfo{
 			Saved: clock.System().Now().UTC().Truncate(time.Millisecond),
 			Model: product.Model, Version: product.Version.String(),
-			Files: len(files.files), Bytes: files.size() + size,
+			Files: len(files.files), Bytes: files.bytes() + size,
 		},
 		topology: b.topologyDigest(), files: files, kept: kept,
 	}

@@ -27,7 +27,7 @@ import (
 //	state.json      a keptState: faults, rules of mail servers, what servers have received, and
 //	                failed logins
 //	files/...       the appliance's directory: directories, each before what it contains, and
-//	                regular files, with their permissions
+//	                regular files, with their permissions, except for the baseline
 //
 // It contains keys and digests of passphrases, as the appliance's directory does.
 
@@ -46,7 +46,7 @@ const (
 	maxState        = 128 << 20 // what servers have received, as JSON
 	maxEntries      = 100_000
 	// MaxSnapshotFile is the greatest size of the file of a snapshot.
-	MaxSnapshotFile = MaxBaseline + maxState + maxEntries*1024
+	MaxSnapshotFile = MaxContent + maxState + maxEntries*1024
 )
 
 // A snapshotManifest says what a snapshot is of, and what is in its file.
@@ -100,7 +100,7 @@ func (s *snapshot) write(w io.Writer) error {
 	manifest, err := json.MarshalIndent(snapshotManifest{
 		Format: snapshotFormat, Number: snapshotVersion, Saved: s.Saved, Model: s.Model,
 		Version: s.Version, Topology: s.topology, Entries: len(s.files.dirs) + len(s.files.files),
-		Bytes: s.files.size(), Digest: digest.String(),
+		Bytes: s.files.bytes(), Digest: digest.String(),
 	}, "", "  ")
 	if err != nil {
 		return err
@@ -129,9 +129,9 @@ func (s *snapshot) write(w io.Writer) error {
 
 // all returns directories and files as the file of a snapshot has them: each directory before what it
 // contains, with slashes in names. Symbolic links are left out; the appliance makes none.
-func (b *baseline) all() []baseFile {
-	list := slices.Clone(b.dirs)
-	for _, f := range b.files {
+func (c *content) all() []contentFile {
+	list := slices.Clone(c.dirs)
+	for _, f := range c.files {
 		if f.link == "" {
 			list = append(list, f)
 		}
@@ -216,7 +216,7 @@ type snapshotReader struct {
 	left   int64 // bytes that regular files may still have
 	dirs   map[string]bool
 	names  map[string]bool
-	files  baseline
+	files  content
 }
 
 func (x *snapshotReader) read() (*snapshot, error) {
@@ -231,9 +231,9 @@ func (x *snapshotReader) read() (*snapshot, error) {
 	case m.Number != snapshotVersion:
 		return nil, wrongSnapshot("the snapshot has format %d: expected %d; this program is older or newer"+
 			" than the one that saved it", m.Number, snapshotVersion)
-	case m.Entries < 0 || m.Entries > maxEntries || m.Bytes < 0 || m.Bytes > MaxBaseline:
+	case m.Entries < 0 || m.Entries > maxEntries || m.Bytes < 0 || m.Bytes > MaxContent:
 		return nil, wrongSnapshot("the snapshot has %d files with %d bytes: expected at most %d with %d MiB",
-			m.Entries, m.Bytes, maxEntries, MaxBaseline>>20)
+			m.Entries, m.Bytes, maxEntries, MaxContent>>20)
 	}
 	if text, err = x.entry(stateEntry, maxState); err != nil {
 		return nil, err
@@ -296,7 +296,7 @@ func (x *snapshotReader) readFile() error {
 		return err
 	}
 	name, below := strings.CutPrefix(h.Name, filesPrefix)
-	f := baseFile{mode: fs.FileMode(h.Mode) & fs.ModePerm}
+	f := contentFile{mode: fs.FileMode(h.Mode) & fs.ModePerm}
 	switch h.Typeflag {
 	case tar.TypeDir:
 		name, f.mode = strings.TrimSuffix(name, "/"), f.mode|fs.ModeDir
@@ -307,7 +307,7 @@ func (x *snapshotReader) readFile() error {
 	local := filepath.IsLocal(filepath.FromSlash(name)) && name == path.Clean(name) && name != "." &&
 		!strings.Contains(name, "\x00") && !strings.Contains(name, `\`)
 	switch {
-	case !below || !local || x.names[name] || !x.dirs[path.Dir(name)]:
+	case !below || !local || name == baselineFile || x.names[name] || !x.dirs[path.Dir(name)]:
 		return wrongSnapshot("the snapshot has an entry %q, which is not one that a snapshot can have", h.Name)
 	case h.Size > x.left:
 		return wrongSnapshot("the snapshot is damaged: its content is not what its manifest says")

@@ -276,6 +276,7 @@ func TestBadSnapshots(t *testing.T) {
 		"outside":          {renamed("files/../../x", tar.TypeReg), "not one that a snapshot can have"},
 		"absolute":         {renamed("/etc/x", tar.TypeReg), "not one that a snapshot can have"},
 		"no directory":     {renamed("files/nowhere/x", tar.TypeReg), "not one that a snapshot can have"},
+		"a baseline":       {renamed("files/baseline.tar", tar.TypeReg), "not one that a snapshot can have"},
 		"link":             {renamed("files/x", tar.TypeSymlink), "neither a file nor a directory"},
 		"another name":     {renamed("files/x", tar.TypeReg), "is damaged"},
 		"a changed file": {changed(t, file, func(h *tar.Header, x []byte) []byte {

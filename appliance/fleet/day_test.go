@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"runtime"
 	"strings"
 	"sync"
@@ -42,24 +41,20 @@ var (
 // sent, fetches the capture, and breaks and repairs the network. Now and then an appliance is reset,
 // rebooted, or stopped and started. Memory, descriptors and goroutines do not grow meanwhile: what
 // the process holds after a round is compared with what it held after the first rounds.
-//
-// An appliance that was stopped starts without what it had logged: files that are there at the start
-// are kept in memory, so that a reset can return to them, and would grow with every start.
 func TestADayOfAFleet(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Skip("Windows does not list the descriptors of a process")
 	}
 	file := load(t, fmt.Sprintf(
 		"appliances: [{name: a, count: %d}]\ndefaults: {topology: lab}", *dayAppliances), nil)
-	dir := t.TempDir()
-	f := start(t, fleet.Options{File: file, Dir: dir})
+	f := start(t, fleet.Options{File: file, Dir: t.TempDir()})
 
 	const settled = 2 // rounds until each appliance has been reset, rebooted or stopped
 	rounds := 2 * settled
 	var first held
 	began := time.Now()
 	for round := 1; round <= rounds || time.Since(began) < *day; round++ {
-		visitAll(t, f, dir, round)
+		visitAll(t, f, round)
 		if t.Failed() {
 			return
 		}
@@ -78,15 +73,14 @@ func TestADayOfAFleet(t *testing.T) {
 }
 
 // visitAll visits the appliances, eight at the same time.
-func visitAll(t *testing.T, f *fleet.Fleet, dir string, round int) {
+func visitAll(t *testing.T, f *fleet.Fleet, round int) {
 	var workers sync.WaitGroup
 	next := make(chan int)
 	for range 8 {
 		workers.Go(func() {
 			for i := range next {
 				m := f.Members()[i]
-				data := filepath.Join(dir, m.Name)
-				if err := visit(t.Context(), m, data, round, i); err != nil {
+				if err := visit(t.Context(), m, round, i); err != nil {
 					t.Errorf("round %d, %s: %v", round, m.Name, err)
 				}
 			}
@@ -99,8 +93,8 @@ func visitAll(t *testing.T, f *fleet.Fleet, dir string, round int) {
 	workers.Wait()
 }
 
-// visit is what happens to the appliance in place i of the fleet in a round. data is its directory.
-func visit(ctx context.Context, m *fleet.Member, data string, round, i int) error {
+// visit is what happens to the appliance in place i of the fleet in a round.
+func visit(ctx context.Context, m *fleet.Member, round, i int) error {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Minute)
 	defer cancel()
 	a, err := logIn(m)
@@ -122,9 +116,6 @@ func visit(ctx context.Context, m *fleet.Member, data string, round, i int) erro
 		return b.Reboot(ctx)
 	case 2:
 		if err := m.Stop(ctx); err != nil {
-			return err
-		}
-		if err := os.RemoveAll(filepath.Join(data, "appliance", "files")); err != nil {
 			return err
 		}
 		return m.Start(ctx)
