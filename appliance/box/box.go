@@ -13,7 +13,9 @@ import (
 
 	"github.com/esasim/esasim/appliance"
 	"github.com/esasim/esasim/appliance/clock"
+	"github.com/esasim/esasim/appliance/config"
 	"github.com/esasim/esasim/appliance/events"
+	"github.com/esasim/esasim/appliance/netconfig"
 	"github.com/esasim/esasim/appliance/network/netsim"
 	"github.com/esasim/esasim/appliance/network/netsim/uplink"
 	"github.com/esasim/esasim/appliance/packets"
@@ -150,6 +152,7 @@ func (b *Box) setStopped() {
 	b.closeDone.Do(func() {
 		b.cables.Close()
 		close(b.done)
+		b.changed()
 	})
 }
 
@@ -231,6 +234,27 @@ func (b *Box) setCurrent(s *instance) {
 	b.mu.Unlock()
 	if b.eventsSeen.Load() { // perhaps only since the world was built
 		s.world.LookAtClients()
+	}
+	b.changed()
+}
+
+// changed calls Options.OnChange.
+func (b *Box) changed() {
+	if b.o.OnChange != nil {
+		b.o.OnChange()
+	}
+}
+
+// A nameWatcher calls a function when the host name has changed.
+type nameWatcher func()
+
+// Apply implements config.Applier.
+func (nameWatcher) Apply(context.Context, *config.Config, *config.Config) error { return nil }
+
+// Done implements config.Applier.
+func (w nameWatcher) Done(_ context.Context, old, committed *config.Config) {
+	if netconfig.Hostname.Get(old) != netconfig.Hostname.Get(committed) {
+		w()
 	}
 }
 

@@ -83,6 +83,9 @@ func newInstance(o Options, c bootConfig) (*instance, error) {
 	if err != nil {
 		return nil, errors.Join(err, i.world.Stop(context.Background()))
 	}
+	if o.OnChange != nil {
+		i.appliance.Config.AddApplier(nameWatcher(o.OnChange))
+	}
 	i.draft = i.appliance.Config.NewDraft()
 	if c.recall != nil {
 		if err := i.world.Recall(c.recall.World); err != nil {

@@ -64,6 +64,10 @@ type Options struct {
 	// KeepEvents is how many past events are kept from the start for Events and WaitFor; 0 means
 	// none until one of them, or Cursor, is called.
 	KeepEvents int
+	// OnChange, if it is not nil, is called when a commit has changed the host name, when the appliance
+	// has booted, and when the box has stopped, by several goroutines. It must return immediately, and
+	// must not call the box.
+	OnChange func()
 	// Timeouts bound how long the appliance waits for the network; zeros mean the defaults.
 	Timeouts appliance.Timeouts
 }

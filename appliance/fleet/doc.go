@@ -85,6 +85,12 @@
 // An appliance that does not start, or is shut down, leaves the others alone: it is listed with its
 // state and can be started again.
 //
+// # Inventories
+//
+// An inventory is made when it is asked for. State, error, host name and host key are the present
+// ones; the host name of an appliance that does not run is the one that was committed when it ran
+// last. All else follows from the file. Options.OnChange tells when an inventory may have changed.
+//
 // # Locks
 //
 // Member.power is held while an appliance starts or stops, Member.mu for a moment to read or change

@@ -28,7 +28,7 @@ type File struct {
 type Spec struct {
 	Index    int    // its place in the whole fleet, from 0
 	Name     string // of lower-case letters, digits and hyphens; no other appliance has it
-	HostName string
+	HostName string // of the factory configuration
 	Serial   string
 	Topology string // the name or the file of its topology
 	// Network is the name of the network that it shares with others; "": it has one of its own. The

@@ -31,6 +31,9 @@ type Options struct {
 	// exist: see box.Options. It is called once a start of the appliance, by several goroutines at
 	// a time.
 	HostKeys func(dir string) (crypto.Signer, []shell.LazyHostKey, error)
+	// OnChange, if it is not nil, is called when the inventory may have changed, by several goroutines.
+	// It must return immediately, and must not call the fleet.
+	OnChange func()
 	// ClockRate is that of box.Options.
 	ClockRate int
 	Logger    *slog.Logger // nil discards
@@ -226,5 +229,6 @@ func (f *Fleet) options(m *Member) (box.Options, error) {
 		Logger:       f.o.Logger.With("appliance", m.Name),
 		Persistent:   f.o.Persistent,
 		ClockRate:    f.o.ClockRate,
+		OnChange:     f.o.OnChange,
 	}, nil
 }

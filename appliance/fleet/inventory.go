@@ -21,7 +21,7 @@ type Appliance struct {
 	State    State  `json:"state"`
 	Error    string `json:"error,omitempty"` // why the last start failed
 	Topology string `json:"topology"`
-	HostName string `json:"hostname"`
+	HostName string `json:"hostname"` // that is committed: see Member.CurrentHostName
 	Model    string `json:"model"`
 	Version  string `json:"version"`
 	Serial   string `json:"serial"`
@@ -44,7 +44,7 @@ func (f *Fleet) Inventory() []Appliance {
 func (m *Member) Describe() Appliance {
 	state, b := m.current()
 	a := Appliance{
-		Name: m.Name, State: state, Topology: m.Topology, HostName: m.HostName, Model: m.Model(),
+		Name: m.Name, State: state, Topology: m.Topology, HostName: m.CurrentHostName(), Model: m.Model(),
 		Version: m.Version(), Serial: m.Serial, User: users.FactoryName, Doors: m.DoorAddrs(),
 	}
 	if err := m.Err(); err != nil {

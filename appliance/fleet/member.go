@@ -41,10 +41,11 @@ type Member struct {
 	box   *box.Box                  // of the last start
 	err   error                     // of the last start
 	addrs map[string]netip.AddrPort // of the open doors
+	named string                    // the last host name that is known, if box is nil
 }
 
 func newMember(f *Fleet, s Spec, addrs map[string]netip.AddrPort) *Member {
-	return &Member{Spec: s, fleet: f, addrs: addrs}
+	return &Member{Spec: s, fleet: f, addrs: addrs, named: s.HostName}
 }
 
 // Start starts the appliance over its directory, and returns when its doors are open. An appliance
@@ -59,13 +60,31 @@ func (m *Member) Start(ctx context.Context) error {
 		return ErrRunning
 	}
 	b, err := m.start(ctx)
+	m.setStarted(b, err)
+	if m.fleet.o.OnChange != nil {
+		m.fleet.o.OnChange()
+	}
+	return err
+}
+
+// setStarted records the result of a start.
+func (m *Member) setStarted(b *box.Box, err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	m.named = m.presentName()
 	m.box, m.err = b, err
 	if err == nil {
 		m.addrs = b.DoorAddrs()
 	}
-	return err
+}
+
+// presentName returns the host name that is committed, or was when the appliance ran last. Before the
+// first start it is that of the file. It is called with mu held.
+func (m *Member) presentName() string {
+	if m.box == nil {
+		return m.named
+	}
+	return m.box.Appliance().Hostname()
 }
 
 func (m *Member) start(ctx context.Context) (*box.Box, error) {
@@ -133,6 +152,14 @@ func (m *Member) current() (State, *box.Box) {
 	default:
 		return Running, m.box
 	}
+}
+
+// CurrentHostName returns the host name that is committed, or was when the appliance ran last in this
+// process. Before its first start it is Spec.HostName.
+func (m *Member) CurrentHostName() string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.presentName()
 }
 
 // Err returns why the last start failed, nil if it did not.

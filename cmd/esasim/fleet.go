@@ -1,13 +1,11 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"crypto"
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"log/slog"
 	"net"
 	"os"
@@ -17,7 +15,6 @@ import (
 	"strings"
 	"syscall"
 
-	"github.com/esasim/esasim/appliance/atomicfile"
 	"github.com/esasim/esasim/appliance/control"
 	"github.com/esasim/esasim/appliance/fleet"
 	"github.com/esasim/esasim/shell"
@@ -37,7 +34,7 @@ type runFleet struct {
 	HostKey   string    `name:"host-key" predictor:"file" placeholder:"FILE" help:"A private SSH host key for all appliances, in PEM (PKCS #8). By default each has one of its own, in its data; with --ephemeral all have that of this user."`
 	ClockRate clockRate `name:"clock-rate" placeholder:"N" help:"Run the appliances' clocks N times as fast, up to 3600."`
 	Ctl       address   `placeholder:"ADDR" help:"Answer esasim ctl at this address of the loopback interface, too, besides the socket in the data directory."`
-	Ready     []string  `predictor:"file" placeholder:"FILE" help:"Write an inventory to FILE once the appliances run. The name says the form: .json, .csv, .ini (Ansible), .db (router.db of Oxidized), or ssh_config. May be given several times."`
+	Ready     []string  `predictor:"file" placeholder:"FILE" help:"Write an inventory to FILE once the appliances run, and again when it changes. The name says the form: .json, .csv, .ini (Ansible), .db (router.db of Oxidized), or ssh_config. May be given several times."`
 	LogLevel  logLevel  `predictor:"level" default:"warn" placeholder:"LEVEL" help:"The least level that is written to standard error: debug, info, warn or error (default: warn)."`
 }
 
@@ -89,11 +86,15 @@ func (r *runFleet) Run(t stdio) (err error) {
 	if err != nil {
 		return err
 	}
-	f, err := fleet.New(fleet.Options{
+	o := fleet.Options{
 		File: file, Shard: r.Shard.Shard, Doors: fleet.Doors{Base: r.Doors.AddrPort},
 		Dir: filepath.Join(data.path, membersName), Persistent: !r.Ephemeral, HostKeys: keys,
 		ClockRate: int(r.ClockRate), Logger: log,
-	})
+	}
+	if len(r.Ready) > 0 {
+		o.OnChange = inventories.notify
+	}
+	f, err := fleet.New(o)
 	if err != nil {
 		return err
 	}
@@ -118,6 +119,7 @@ func (r *runFleet) Run(t stdio) (err error) {
 	if err := inventories.write(f); err != nil {
 		return err
 	}
+	defer inventories.follow(f, log)()
 	r.announce(t.out, f, data, ctl)
 	<-signals
 	fmt.Fprintln(t.out, "The appliances stop. A second Ctrl-C ends the program at once.")
@@ -267,56 +269,4 @@ func (r *runFleet) announce(w io.Writer, f *fleet.Fleet, data *dataDir, ctl *con
 	fmt.Fprintf(w, "  %-5s %s\n", "data", data.path)
 	ctl.announce(w, "fleet list")
 	fmt.Fprintln(w, "The factory passphrase of admin is ironport. Ctrl-C stops the appliances.")
-}
-
-// inventories are the files of --ready.
-type inventories struct {
-	files   []string
-	written map[string][]byte
-}
-
-// newInventories checks the names of the files, and removes what earlier runs have left there.
-func newInventories(files []string) (*inventories, error) {
-	for _, file := range files {
-		if _, ok := fleet.FormatOf(filepath.ToSlash(file)); !ok {
-			return nil, fmt.Errorf("--ready %s: expected a name that ends in .json, .csv, .ini, .db or ssh_config", file)
-		}
-		if fi, err := os.Lstat(file); err == nil && fi.Mode().IsRegular() {
-			if err := os.Remove(file); err != nil {
-				return nil, fmt.Errorf("remove the file of --ready: %w", err)
-			}
-		}
-	}
-	return &inventories{files, map[string][]byte{}}, nil
-}
-
-// write writes the files, each in one step.
-func (x *inventories) write(f *fleet.Fleet) error {
-	list := f.Inventory()
-	for _, file := range x.files {
-		format, _ := fleet.FormatOf(filepath.ToSlash(file))
-		var b bytes.Buffer
-		if err := fleet.WriteInventory(&b, format, f.Name(), list); err != nil {
-			return err
-		}
-		if _, err := os.Stat(filepath.Dir(file)); errors.Is(err, fs.ErrNotExist) {
-			return fmt.Errorf("write %s: there is no directory %s: create it first", file, filepath.Dir(file))
-		}
-		if err := atomicfile.Write(file, b.Bytes()); err != nil {
-			return fmt.Errorf("write %s: %w", file, err)
-		}
-		x.written[file] = b.Bytes()
-	}
-	return nil
-}
-
-// remove removes the files that are still as they were written.
-func (x *inventories) remove() error {
-	var errs []error
-	for file, text := range x.written {
-		if found, err := os.ReadFile(file); err == nil && bytes.Equal(found, text) {
-			errs = append(errs, os.Remove(file))
-		}
-	}
-	return errors.Join(errs...)
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"net/netip"
@@ -19,13 +20,15 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 	"golang.org/x/crypto/ssh"
 
+	"github.com/esasim/esasim/appliance/clock"
 	"github.com/esasim/esasim/appliance/fleet"
 )
 
 // A fleetProgram is a running process of esasim fleet.
 type fleetProgram struct {
 	*exec.Cmd
-	inventory map[string]fleet.Appliance // by name
+	ready     string                     // the file of the inventory
+	inventory map[string]fleet.Appliance // by name, after the start
 	out       string                     // the announcement
 	ended     chan struct{}
 }
@@ -64,7 +67,15 @@ func startFleet(t *testing.T, home string, args ...string) *fleetProgram {
 		<-p.ended
 		t.Fatalf("the program ended: %s", stderr.String())
 	}
-	text, err := os.ReadFile(file)
+	p.ready = file
+	p.inventory = p.readInventory(t)
+	return p
+}
+
+// readInventory returns what the file of the inventory says now, by name.
+func (p *fleetProgram) readInventory(t *testing.T) map[string]fleet.Appliance {
+	t.Helper()
+	text, err := os.ReadFile(p.ready)
 	var read struct{ Appliances []fleet.Appliance }
 	if err == nil {
 		err = json.Unmarshal(text, &read)
@@ -72,11 +83,23 @@ func startFleet(t *testing.T, home string, args ...string) *fleetProgram {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p.inventory = map[string]fleet.Appliance{}
+	list := map[string]fleet.Appliance{}
 	for _, a := range read.Appliances {
-		p.inventory[a.Name] = a
+		list[a.Name] = a
 	}
-	return p
+	return list
+}
+
+// awaitInventory waits until the file of the inventory says something.
+func awaitInventory(t *testing.T, p *fleetProgram, what string, says func(map[string]fleet.Appliance) bool) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), testTimeout)
+	defer cancel()
+	for !says(p.readInventory(t)) {
+		if clock.System().Sleep(ctx, 10*time.Millisecond) != nil {
+			t.Fatalf("the file does not say that %s: %+v", what, p.readInventory(t))
+		}
+	}
 }
 
 func (p *fleetProgram) kill() {
@@ -133,6 +156,8 @@ func TestShardsOfAFleet(t *testing.T) {
 	runOn(t, session, "version")
 	execAt(t, running[2].inventory["edge-3"].Doors["ssh"].String(), "version")
 	again := run(0)
+	hub.HostName = "kept.example.com"
+	before["hub-1"] = hub
 	for name, a := range before {
 		if diff := cmp.Diff(a, again.inventory[name], cmpopts.EquateComparable(netip.AddrPort{})); diff != "" {
 			t.Errorf("%s after a restart of its shard (-before +after):\n%s", name, diff)
@@ -168,7 +193,17 @@ func TestControlOfAFleet(t *testing.T) {
 	if out := ctl("fleet", "list"); !strings.Contains(out, "esa-3  stopped") || !strings.Contains(out, "esa-2  running") {
 		t.Errorf("fleet list:\n%s", out)
 	}
+	awaitInventory(t, p, "esa-3 is stopped", func(list map[string]fleet.Appliance) bool {
+		return list["esa-3"].State == fleet.Stopped
+	})
 	ctl("fleet", "start", "esa-3")
+	ctl("--appliance", "esa-2", "run", "sethostname moved.example.com; commit moved")
+	if out := ctl("fleet", "list", "--json"); !strings.Contains(out, `"hostname": "moved.example.com"`) {
+		t.Errorf("fleet list --json has an old host name:\n%s", out)
+	}
+	awaitInventory(t, p, "esa-2 is called moved.example.com and esa-3 runs", func(list map[string]fleet.Appliance) bool {
+		return list["esa-2"].HostName == "moved.example.com" && list["esa-3"].State == fleet.Running
+	})
 	if out := ctl("fleet", "list", "--format", "oxidized"); strings.Count(out, ":asyncos:") != 3 {
 		t.Errorf("router.db:\n%s", out)
 	}
