@@ -124,7 +124,7 @@ func (c *conn) connect(ctx context.Context, to tcpip.FullAddress) error {
 	if err != nil {
 		return c.connectError(err)
 	}
-	c.finishHandshake(c.host.options.MaxReceiveBuffer)
+	c.finishHandshake(c.host.receiveBuffer)
 	return nil
 }
 

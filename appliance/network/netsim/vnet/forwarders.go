@@ -116,7 +116,7 @@ func (r *TCPRequest) Accept() (network.Conn, error) {
 	}
 	s := new(socket)
 	c := r.host.newConn(ep, q, s)
-	c.finishHandshake(r.host.options.MaxReceiveBuffer)
+	c.finishHandshake(r.host.receiveBuffer)
 	if !r.host.sockets.add(s) {
 		c.Close()
 		return nil, net.ErrClosed

@@ -38,8 +38,9 @@ type Options struct {
 	// Rand is the source of ports, sequence numbers and other random values.
 	Rand entropy.Source
 	// MaxReceiveBuffer limits the bytes that a connection buffers; half of it limits the
-	// window that the connection offers. 0 means 65535. A larger value changes the SYN, which
-	// then offers a window scale other than 0.
+	// window that the connection offers. A value above 65535 changes the SYN, which then offers
+	// a window scale other than 0. 0 means BSD's buffers: the SYN is that of 65535 bytes, and an
+	// established connection holds 128 KiB.
 	MaxReceiveBuffer int
 	// ConnectTimeout limits the time of each connect; 0 means BSD's 75 seconds.
 	ConnectTimeout time.Duration
@@ -65,6 +66,11 @@ const (
 	minBuffer         = 4096
 	defaultReceiveBuf = 32768
 	bsdMaxReceiveBuf  = 65535
+	// bsdEstablishedBuf is the most that BSD's receive buffers grow to. gVisor counts half of a
+	// buffer as data. So a connection offers the largest window that there is without a scale,
+	// 65535, while up to 64 KiB wait for the program. If what waits closed the window, the peer
+	// would send short pieces, each of which costs as much as a long one.
+	bsdEstablishedBuf = 4 * 65535
 	defaultSendBuf    = 256 << 10
 	maxSendBuf        = 4 << 20
 )
@@ -72,17 +78,19 @@ const (
 // A Host is a machine of the simulated network. Its methods are safe for
 // concurrent use.
 type Host struct {
-	options   Options
-	stack     *stack.Stack
-	sockets   registry
-	neighbors neighborSweeper
-	learner   learner
-	pings     pingSockets
-	dormants  dormants
-	forwards  sync.WaitGroup  // goroutines of forwarders
-	timers    clock.Group     // of listeners
-	ctx       context.Context // done when the host is closed
-	cancel    context.CancelCauseFunc
+	options Options
+	stack   *stack.Stack
+	// receiveBuffer is the buffer of an established connection.
+	receiveBuffer int
+	sockets       registry
+	neighbors     neighborSweeper
+	learner       learner
+	pings         pingSockets
+	dormants      dormants
+	forwards      sync.WaitGroup  // goroutines of forwarders
+	timers        clock.Group     // of listeners
+	ctx           context.Context // done when the host is closed
+	cancel        context.CancelCauseFunc
 
 	fabric        atomic.Pointer[ether.Fabric] // nil: there is no interface except lo0
 	personalities *personalities               // nil: no machine has one
@@ -115,10 +123,11 @@ func NewHost(o Options) *Host {
 	if o.NeighborLife == 0 {
 		o.NeighborLife = 1200 * time.Second
 	}
+	established := o.MaxReceiveBuffer
 	if o.MaxReceiveBuffer == 0 {
-		o.MaxReceiveBuffer = bsdMaxReceiveBuf
+		o.MaxReceiveBuffer, established = bsdMaxReceiveBuf, bsdEstablishedBuf
 	}
-	h := &Host{options: o}
+	h := &Host{options: o, receiveBuffer: established}
 	if len(o.Personalities) > 0 {
 		h.personalities = &personalities{of: o.Personalities}
 	}

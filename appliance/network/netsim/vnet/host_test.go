@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/netip"
 	"strings"
 	"sync"
@@ -85,6 +86,43 @@ func TestSYNIsThatOfTheAppliance(t *testing.T) {
 	}
 }
 
+// An established connection offers the largest window that there is without a scale while up to
+// 64 KiB wait for its program, and holds 128 KiB.
+func TestWindowOfTheAppliance(t *testing.T) {
+	p := newPair(t, false)
+	seen := recordSegments(p.a.Port("Data 1"))
+	near, far := p.connect(t, p.a, p.b, addrB)
+	held := writeUntilFull(far)
+	if held < 64<<10 || held > 128<<10 {
+		t.Errorf("%d bytes are acknowledged that no program has read", held)
+	}
+	port := uint16(near.LocalAddr().(*net.TCPAddr).Port)
+	var first uint32
+	for _, s := range seen.list() {
+		switch {
+		case s.SrcPort != layers.TCPPort(port):
+		case s.SYN:
+		case first == 0:
+			first = s.Ack
+		case s.Ack-first < 64<<10 && s.Window != 65535:
+			t.Errorf("the window is %d after %d bytes", s.Window, s.Ack-first)
+		}
+	}
+}
+
+// writeUntilFull writes until no more data is accepted or acknowledged, and returns how much was
+// acknowledged.
+func writeUntilFull(c network.Conn) int64 {
+	for before := int64(-1); before != c.Acknowledged(); {
+		before = c.Acknowledged()
+		c.SetWriteDeadline(clock.System().Now().Add(300 * time.Millisecond))
+		for err, chunk := error(nil), make([]byte, 4096); err == nil; {
+			_, err = c.Write(chunk)
+		}
+	}
+	return c.Acknowledged()
+}
+
 // A listener can limit the data that its connections buffer.
 func TestReceiveBufferOfAListener(t *testing.T) {
 	p := newPair(t, false)
@@ -103,15 +141,7 @@ func TestReceiveBufferOfAListener(t *testing.T) {
 		if _, err := l.AcceptConn(); err != nil {
 			t.Fatal(err)
 		}
-		// Write until no more data is accepted or acknowledged.
-		for before := int64(-1); before != c.Acknowledged(); {
-			before = c.Acknowledged()
-			c.SetWriteDeadline(clock.System().Now().Add(300 * time.Millisecond))
-			for err, chunk := error(nil), make([]byte, 4096); err == nil; {
-				_, err = c.Write(chunk)
-			}
-		}
-		return c.Acknowledged()
+		return writeUntilFull(c)
 	}
 	if little, much := held(4096), held(0); little >= much || little == 0 {
 		t.Errorf("a connection buffers %d bytes with a limit of 4096, and %d without", little, much)

@@ -246,7 +246,7 @@ func (l *listener) acceptNow() (network.Conn, error) {
 	case err == nil:
 		s := &socket{owner: l.sock.owner, user: l.sock.user, mapped: l.sock.mapped}
 		c := l.host.newConn(ep, q, s)
-		c.finishHandshake(cmp.Or(l.config.ReceiveBuffer, l.host.options.MaxReceiveBuffer))
+		c.finishHandshake(cmp.Or(l.config.ReceiveBuffer, l.host.receiveBuffer))
 		if !l.host.sockets.add(s) {
 			c.Close()
 			return nil, l.opError("accept", net.ErrClosed)
