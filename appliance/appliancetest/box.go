@@ -80,11 +80,7 @@ var blueprints = func() map[string]func() (*box.Blueprint, error) {
 	for _, name := range fixtures.Topologies() {
 		all[name] = sync.OnceValues(func() (*box.Blueprint, error) {
 			file, data, _ := fixtures.Topology(name)
-			t, err := box.LoadTopology(file, data)
-			if err != nil {
-				return nil, err
-			}
-			return box.NewBlueprint(t)
+			return box.PreparedBlueprint(file, data, fixtures.Prepared(name))
 		})
 	}
 	return all

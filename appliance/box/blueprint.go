@@ -33,6 +33,48 @@ func NewBlueprint(t *topology.Topology) (*Blueprint, error) {
 	if err := netsim.Check(t); err != nil {
 		return nil, err
 	}
+	return checkedBlueprint(t)
+}
+
+// LoadBlueprint is LoadTopology and NewBlueprint, with the checks of both made once.
+func LoadBlueprint(name string, data []byte, overrides ...topology.Override) (*Blueprint, error) {
+	t, err := netsim.Load(name, data, overrides...)
+	if err != nil {
+		return nil, err
+	}
+	return checkedBlueprint(t)
+}
+
+// PreparedBlueprint is LoadBlueprint for a text without mistakes whose prepared form is known, see
+// topology.LoadPrepared. It makes no checks unless prepared is not the prepared form of data.
+func PreparedBlueprint(name string, data, prepared []byte) (*Blueprint, error) {
+	t, ok := netsim.LoadPrepared(name, data, prepared)
+	if !ok {
+		return LoadBlueprint(name, data)
+	}
+	p, err := uncheckedBlueprint(t)
+	if err != nil {
+		return nil, err
+	}
+	p.factory.SetChecked()
+	return p, nil
+}
+
+// checkedBlueprint returns the blueprint of a topology whose network has been checked.
+func checkedBlueprint(t *topology.Topology) (*Blueprint, error) {
+	p, err := uncheckedBlueprint(t)
+	if err != nil {
+		return nil, err
+	}
+	if err := p.factory.Check(); err != nil {
+		return nil, fmt.Errorf("factory configuration: %w", err)
+	}
+	return p, nil
+}
+
+// uncheckedBlueprint returns the blueprint of a topology without a check of the factory
+// configuration as a whole.
+func uncheckedBlueprint(t *topology.Topology) (*Blueprint, error) {
 	p := &Blueprint{topology: t}
 	var err error
 	if p.facts, err = productFacts(t); err != nil {
@@ -40,9 +82,6 @@ func NewBlueprint(t *topology.Topology) (*Blueprint, error) {
 	}
 	if p.factory, err = factory(t, p.facts.Version); err != nil {
 		return nil, err
-	}
-	if err := p.factory.Check(); err != nil {
-		return nil, fmt.Errorf("factory configuration: %w", err)
 	}
 	p.zone, err = time.LoadLocation(cmp.Or(t.Appliance.TimeZone, "Etc/GMT"))
 	return p, err

@@ -74,3 +74,32 @@ func TestBlueprintOfTopologyWithMistake(t *testing.T) {
 		t.Errorf("error %v, want one about the second host", err)
 	}
 }
+
+// A prepared form is used for the text of which it was made, without checks, and for no other.
+func TestPreparedBlueprint(t *testing.T) {
+	_, data, _ := fixtures.Topology("lab")
+	topo, err := box.LoadTopology("lab", data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	topo.Appliance.HostName = "prepared.example.com"
+	prepared := topo.Prepared(data)
+	for name, x := range map[string]struct {
+		text     []byte
+		hostName string
+	}{
+		"of this text":    {data, "prepared.example.com"},
+		"of another text": {append(data[:len(data):len(data)], '\n'), "example.com"},
+	} {
+		plan, err := box.PreparedBlueprint("lab", x.text, prepared)
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+		} else if got := plan.Topology().Appliance.HostName; got != x.hostName {
+			t.Errorf("%s: host name %s, want %s", name, got, x.hostName)
+		}
+	}
+	var mistake *topology.Error
+	if _, err := box.LoadBlueprint("lab", append(data[:len(data):len(data)], "other: 1\n"...)); !errors.As(err, &mistake) {
+		t.Errorf("error %v, want one about an unknown key", err)
+	}
+}

@@ -62,7 +62,7 @@ type serve struct {
 // Run runs an appliance until the program receives a signal or an administrator shuts the
 // appliance down.
 func (s *serve) Run(t stdio) (err error) {
-	topo, err := s.loadTopology()
+	plan, err := s.loadBlueprint()
 	if err != nil {
 		return err
 	}
@@ -80,7 +80,7 @@ func (s *serve) Run(t stdio) (err error) {
 	if err != nil {
 		return err
 	}
-	b, err := s.newBox(topo, data, key, log)
+	b, err := s.newBox(plan, data, key, log)
 	if err != nil {
 		return err
 	}
@@ -100,7 +100,7 @@ func (s *serve) Run(t stdio) (err error) {
 	own, ownErr := s.listenOwn()
 	if err := b.Start(context.Background()); err != nil {
 		own.close()
-		return errors.Join(s.explainListen(err, topo), ownErr) // all ports that are taken at once
+		return errors.Join(s.explainListen(err, plan.Topology()), ownErr) // all ports that are taken at once
 	}
 	if ownErr != nil {
 		return errors.Join(ownErr, stopBox(b))
@@ -139,15 +139,15 @@ func (s *serve) Run(t stdio) (err error) {
 }
 
 // newBox makes the box that the flags describe.
-func (s *serve) newBox(topo *topology.Topology, data *dataDir, key crypto.Signer, log *slog.Logger) (
+func (s *serve) newBox(plan *box.Blueprint, data *dataDir, key crypto.Signer, log *slog.Logger) (
 	*box.Box, error) {
 	return box.New(box.Options{
-		Topology:        topo,
+		Blueprint:       plan,
 		Dir:             filepath.Join(data.path, applianceName),
 		HostKey:         key,
 		MoreHostKeys:    moreHostKeys(!s.Ephemeral),
 		FactoryReset:    s.Factory,
-		DoorAddrs:       s.doorAddrs(topo),
+		DoorAddrs:       s.doorAddrs(plan.Topology()),
 		FTPPassivePorts: s.FTPPassive.bounds(),
 		FTPPublicAddr:   s.FTPPublic.Addr,
 		Logger:          log,

@@ -66,28 +66,45 @@ func loadTopology(nameOrFile string) (*topology.Topology, error) {
 	return topologyBeside(func(name string) string { return name })(nameOrFile)
 }
 
-// topologyBeside returns a function like loadTopology that finds the path of a file by the given
-// function, and changes the topology by overrides.
-func topologyBeside(
-	path func(name string) string, overrides ...topology.Override,
-) func(string) (*topology.Topology, error) {
-	return func(nameOrFile string) (*topology.Topology, error) {
-		if file, data, ok := fixtures.Topology(nameOrFile); ok {
-			return box.LoadTopology(file, data, overrides...)
+// loadBlueprint reads the built-in topology of that name, or else the file, with overrides.
+func loadBlueprint(nameOrFile string, overrides ...topology.Override) (*box.Blueprint, error) {
+	file, data, ok := fixtures.Topology(nameOrFile)
+	if ok && len(overrides) == 0 {
+		return box.PreparedBlueprint(file, data, fixtures.Prepared(nameOrFile))
+	}
+	if !ok {
+		var err error
+		if file, data, err = readTopology(nameOrFile, nameOrFile); err != nil {
+			return nil, err
 		}
-		return readTopology(nameOrFile, path(nameOrFile), overrides...)
+	}
+	return box.LoadBlueprint(file, data, overrides...)
+}
+
+// topologyBeside returns a function like loadTopology that finds the path of a file by the given
+// function.
+func topologyBeside(path func(name string) string) func(string) (*topology.Topology, error) {
+	return func(nameOrFile string) (*topology.Topology, error) {
+		file, data, ok := fixtures.Topology(nameOrFile)
+		if !ok {
+			var err error
+			if file, data, err = readTopology(nameOrFile, path(nameOrFile)); err != nil {
+				return nil, err
+			}
+		}
+		return box.LoadTopology(file, data)
 	}
 }
 
 // readTopology reads a topology from a file. name is how the user has called it.
-func readTopology(nameOrFile, path string, overrides ...topology.Override) (*topology.Topology, error) {
-	data, err := os.ReadFile(path)
+func readTopology(nameOrFile, path string) (file string, data []byte, err error) {
+	data, err = os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("there is no topology %q: expected a file, or one of %s",
+		return "", nil, fmt.Errorf("there is no topology %q: expected a file, or one of %s",
 			nameOrFile, strings.Join(fixtures.Topologies(), ", "))
 	}
 	if err != nil {
-		return nil, fmt.Errorf("read topology: %w", err)
+		return "", nil, fmt.Errorf("read topology: %w", err)
 	}
-	return box.LoadTopology(nameOrFile, data, overrides...)
+	return nameOrFile, data, nil
 }

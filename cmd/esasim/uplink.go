@@ -21,9 +21,9 @@ func (c *cable) UnmarshalText(text []byte) (err error) {
 	return nil
 }
 
-// loadTopology reads the topology and adds the uplinks and DHCP clients of the flags. If a flag asks for a door that
-// an uplink switches off, that is an error.
-func (s *serve) loadTopology() (*topology.Topology, error) {
+// loadBlueprint reads the topology and adds the uplinks and DHCP clients of the flags. If a flag asks
+// for a door that an uplink switches off, that is an error.
+func (s *serve) loadBlueprint() (*box.Blueprint, error) {
 	var overrides []topology.Override
 	for _, c := range s.Uplink {
 		overrides = append(overrides, c.Uplink)
@@ -31,10 +31,11 @@ func (s *serve) loadTopology() (*topology.Topology, error) {
 	for _, name := range s.DHCP {
 		overrides = append(overrides, topology.DHCPClient(name))
 	}
-	topo, err := topologyBeside(func(name string) string { return name }, overrides...)(s.Topology)
+	plan, err := loadBlueprint(s.Topology, overrides...)
 	if err != nil {
 		return nil, err
 	}
+	topo := plan.Topology()
 	for i := range topo.Doors.In {
 		d := &topo.Doors.In[i]
 		reason, off := topo.DoorIsOff(d)
@@ -43,7 +44,7 @@ func (s *serve) loadTopology() (*topology.Topology, error) {
 				d.Name, reason)
 		}
 	}
-	return topo, nil
+	return plan, nil
 }
 
 // announceDHCP prints the addresses that the appliance has got by DHCP so far.

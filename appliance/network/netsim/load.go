@@ -11,6 +11,12 @@ func Load(name string, data []byte, overrides ...topology.Override) (*topology.T
 	return topology.Load(name, data, serverTypes(), overrides...)
 }
 
+// LoadPrepared is Load for a text without mistakes whose prepared form is known, see
+// topology.LoadPrepared. ok is false if it is not the prepared form of data.
+func LoadPrepared(name string, data, prepared []byte) (t *topology.Topology, ok bool) {
+	return topology.LoadPrepared(name, data, prepared, serverTypes())
+}
+
 // Check returns an error about the first mistake in a topology, of type *topology.Error, or nil.
 func Check(t *topology.Topology) error { return t.Check(serverTypes()) }
 

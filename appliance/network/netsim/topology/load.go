@@ -53,7 +53,11 @@ func (t *Topology) CheckIdentity() error {
 // topology that was made without Load has none, and the message then begins with the path.
 func (t *Topology) ErrorAt(path, format string, args ...any) error {
 	message := fmt.Sprintf(format, args...)
-	at := t.at.find(path)
+	file := t.at
+	if t.source != nil {
+		file = t.source.positions()
+	}
+	at := file.find(path)
 	if at == (position{}) {
 		message = path + ": " + message
 	}

@@ -38,7 +38,8 @@ type Topology struct {
 	// Doors connect this world with the real network.
 	Doors Doors `yaml:"doors"`
 
-	at          positions // of the values in the file
+	at          positions // of the values in the file; nil if source has them
+	source      *source   // nil if it was not loaded from its prepared form
 	derivedMACs []bool    // of each interface, whether its MAC is a default
 }
 

@@ -1,0 +1,4 @@
+package topology
+
+// DerivedMACs reports of each interface whether its MAC is a default.
+func (t *Topology) DerivedMACs() []bool { return t.derivedMACs }
