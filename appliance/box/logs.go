@@ -129,7 +129,7 @@ func (b *Box) LogLines(ctx context.Context, name string, q LogQuery) ([]string, 
 	}
 	found := []string{}
 	for _, file := range slices.Backward(files) {
-		var older []string
+		older := []string{} // not nil even without a line: an empty list in JSON
 		err := hub.ReadLines(ctx, file, func(line string) error {
 			if match == nil || match.MatchString(line) {
 				if older = append(older, line); len(older) >= 2*q.Lines {

@@ -34,4 +34,4 @@ func (s *Server) patterns() (list []string) {
 }
 
 // Handler returns the handler of all requests.
-func (s *Server) Handler() http.Handler { return s.mux }
+func (s *Server) Handler() http.Handler { return s.root }

@@ -6,6 +6,7 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"path"
 	"slices"
 	"strings"
 	"sync"
@@ -56,7 +57,7 @@ func documented(pattern string) (method, path string) {
 // find returns the operation of the document that a request is. ok is false if there is none.
 func (c *contract) find(r *http.Request) (in *openapi3filter.RequestValidationInput, ok bool) {
 	_, pattern := c.mux.Handler(r)
-	if pattern == "" {
+	if pattern == "" || path.Clean(r.URL.EscapedPath()) != r.URL.EscapedPath() {
 		return nil, false
 	}
 	method, path := documented(pattern)

@@ -1,6 +1,7 @@
 package control
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -138,7 +139,8 @@ func problemOf(err error) Problem {
 		p.Status = http.StatusNotFound
 	case errors.As(err, &conflict):
 		p.Status = http.StatusConflict
-	case errors.Is(err, netsim.ErrStopped), errors.Is(err, box.ErrOff):
+	case errors.Is(err, netsim.ErrStopped), errors.Is(err, box.ErrOff),
+		errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		p.Status = http.StatusServiceUnavailable
 	}
 	p.Title, p.Error = http.StatusText(p.Status), p.Detail

@@ -41,7 +41,11 @@ func (s *Server) settled(f func(*http.Request) (any, error)) func(*http.Request)
 // ofTables returns a handler that answers with one of the tables of the machine in ?host=NAME.
 func (s *Server) ofTables(table func(box.Tables) any) func(*http.Request) (any, error) {
 	return s.settled(func(r *http.Request) (any, error) {
-		t, err := s.box.Tables(r.URL.Query().Get("host"))
+		q := r.URL.Query()
+		if q.Has("host") && q.Get("host") == "" { // of a script whose variable is empty
+			return nil, badField("host", "", "host: expected the name or address of a simulated host")
+		}
+		t, err := s.box.Tables(q.Get("host"))
 		if err != nil {
 			return nil, err
 		}

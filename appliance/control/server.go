@@ -12,6 +12,8 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"path"
+	"reflect"
 	"strings"
 	"sync"
 	"time"
@@ -32,6 +34,7 @@ type Server struct {
 	box            *box.Box     // nil: about a fleet
 	fleet          *fleet.Fleet // nil: about one box
 	mux            *http.ServeMux
+	root           http.Handler    // mux, for paths without empty elements
 	active         sync.WaitGroup  // listeners, and requests that are being answered
 	requestCtx     context.Context // the parent of the contexts of all requests
 	cancelRequests context.CancelFunc
@@ -62,11 +65,26 @@ func (s *Server) addRoutes() {
 		s.mux.Handle(r.pattern, handlerOf(r.answer, bodyLimit(r.pattern)))
 	}
 	s.mux.Handle("/", handlerOf(s.unknown, maxBody))
+	s.root = refuseEmptyNames(s.mux)
+}
+
+// refuseEmptyNames refuses paths with an empty element, "." or "..": http.ServeMux redirects these
+// to another resource. A script whose variable is empty must not delete all instead of one.
+func refuseEmptyNames(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		at := r.URL.EscapedPath()
+		if clean := path.Clean("/" + at); at != clean && at != clean+"/" {
+			writeError(w, refuse(http.StatusNotFound,
+				"there is no %s %s: expected a name between two slashes", r.Method, at))
+			return
+		}
+		h.ServeHTTP(w, r)
+	})
 }
 
 // Serve answers requests on l until Stop, which closes l. It returns immediately.
 func (s *Server) Serve(l net.Listener) {
-	h := s.countRequests(s.mux)
+	h := s.countRequests(s.root)
 	if l.Addr().Network() != "unix" {
 		h = refuseWebPages(h)
 	}
@@ -240,5 +258,5 @@ func readBody(r *http.Request, x any) (body []byte, err error) {
 	if _, err := d.Token(); err != io.EOF {
 		return nil, badRequest("expected one JSON object, but the body goes on after it")
 	}
-	return body, nil
+	return body, refuseNulls(body, reflect.TypeOf(x).Elem())
 }

@@ -269,7 +269,7 @@ func TestProgramInEmptyRoot(t *testing.T) {
 		t.Skip("the machine does not allow chroot: ", err)
 	}
 	root := t.TempDir()
-	build := exec.Command("go", "build", "-o", filepath.Join(root, "esasim"), ".")
+	build := exec.Command("go", "build", "-trimpath", "-o", filepath.Join(root, "esasim"), ".") // as .ci/run does
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("build: %v\n%s", err, out)
