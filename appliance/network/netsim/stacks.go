@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/esasim/esasim/appliance/network"
 	"github.com/esasim/esasim/appliance/network/netsim/door"
@@ -207,12 +208,39 @@ func (s *stacks) buildAppliance() error {
 	return s.appliance.SetRoutes(routes)
 }
 
+// The delays of acknowledgements of FreeBSD (net.inet.tcp.delacktime) and Linux (TCP_DELACK_MIN).
+const (
+	bsdACKDelay   = 100 * time.Millisecond
+	linuxACKDelay = 40 * time.Millisecond
+)
+
 // appliancePersonality returns the personality of all addresses of the appliance.
 func appliancePersonality(t *topology.TCP) map[netip.Addr]*vnet.Personality {
-	if t.IsZero() {
-		return nil
+	p := compileTCP(t)
+	p.ACKDelay = bsdACKDelay
+	return map[netip.Addr]*vnet.Personality{{}: p}
+}
+
+// clientPersonality returns the personality of the clients of doors.
+func clientPersonality() *vnet.Personality {
+	return &vnet.Personality{ACKDelay: linuxACKDelay, DelaysAnswersOnly: true}
+}
+
+// clientAddrs returns the addresses of the clients of doors.
+func clientAddrs(t *topology.Topology) []netip.Prefix {
+	var all []netip.Prefix
+	for _, s := range t.Doors.SeenAs {
+		all = append(all, s.As)
 	}
-	return map[netip.Addr]*vnet.Personality{{}: compileTCP(t)}
+	for _, h := range t.Hosts {
+		isSource := func(d topology.Door) bool { return d.Source == h.Name }
+		if slices.ContainsFunc(t.Doors.In, isSource) {
+			for _, a := range h.Addresses {
+				all = append(all, single(a))
+			}
+		}
+	}
+	return all
 }
 
 // hostPersonalities returns the personalities of the hosts that have one.
@@ -246,7 +274,8 @@ func (s *stacks) buildHosts(site *ether.Segment) error {
 	t := s.topology
 	s.hosts = vnet.NewHost(vnet.Options{
 		Name: "hosts", Rand: s.options.Entropy, MaxReceiveBuffer: hostReceiveBuffer,
-		Personalities: hostPersonalities(t.Hosts),
+		Personalities:     hostPersonalities(t.Hosts),
+		ClientPersonality: clientPersonality(), Clients: clientAddrs(t),
 	})
 	err := s.hosts.AddInterface(vnet.InterfaceConfig{
 		Name: siteName, Device: siteName, Index: 1,

@@ -120,7 +120,9 @@ func (l *link) WritePackets(pkts stack.PacketBufferList) (int, tcpip.Error) {
 		if l.rewriter != nil {
 			v = l.rewriteTransmitted(v)
 		}
-		l.port.transmit(v)
+		if v != nil {
+			l.port.transmit(v)
+		}
 	}
 	return pkts.Len(), nil
 }

@@ -45,7 +45,9 @@ func (l *link) transmitOffloaded(pkt *stack.PacketBuffer) {
 		data.Release()
 	}
 	if l.rewriter != nil {
-		l.port.transmit(l.rewriteTransmitted(v)) // which completes the segment
+		if v = l.rewriteTransmitted(v); v != nil { // which completes the segment
+			l.port.transmit(v)
+		}
 		return
 	}
 	s.complete(true)

@@ -11,9 +11,11 @@ import (
 // train.
 type SegmentRewriter interface {
 	// Transmitted returns the headers, Ethernet to TCP, of a segment that the stack transmits.
-	// They may have another length than h, which it may change. The TCP header begins at tcp.
+	// They may have another length than h, which it may change. The TCP header begins at tcp. If the
+	// segment has no data, the result may be nil: then it is not transmitted.
 	Transmitted(h []byte, tcp int) []byte
-	// Received changes the options of a SYN, whose headers are h, before the stack gets it.
+	// Received is called for a SYN or FIN, whose headers are h, before the stack gets it. It may
+	// change the options of a SYN.
 	Received(h []byte, tcp int)
 }
 
@@ -42,7 +44,8 @@ func findTCP(f []byte) (tcp, data int, ok bool) {
 	return tcp, data, data >= tcp+tcpLen && data <= len(f)
 }
 
-// rewriteTransmitted returns a frame of the stack with its headers rewritten. It owns v.
+// rewriteTransmitted returns a frame of the stack with its headers rewritten, or nil if it must not
+// be transmitted. It owns v.
 func (l *link) rewriteTransmitted(v *buffer.View) *buffer.View {
 	frame := v.AsSlice()
 	tcp, data, ok := findTCP(frame)
@@ -50,6 +53,10 @@ func (l *link) rewriteTransmitted(v *buffer.View) *buffer.View {
 		return v
 	}
 	h := l.rewriter.Transmitted(frame[:data:data], tcp)
+	if h == nil {
+		v.Release()
+		return nil
+	}
 	if len(h) != data {
 		w := buffer.NewViewSize(len(h) + len(frame) - data)
 		copy(w.AsSlice(), h)
@@ -61,10 +68,11 @@ func (l *link) rewriteTransmitted(v *buffer.View) *buffer.View {
 	return v
 }
 
-// rewriteReceived lets the rewriter change the options of a SYN, in place.
+// rewriteReceived tells the rewriter of a SYN or FIN, and lets it change the options of a SYN, in
+// place.
 func (l *link) rewriteReceived(frame []byte) {
 	tcp, data, ok := findTCP(frame)
-	if !ok || frame[tcp+13]&flagSYN == 0 {
+	if !ok || frame[tcp+13]&(flagSYN|flagFIN) == 0 {
 		return
 	}
 	options := frame[tcp+tcpLen : data]

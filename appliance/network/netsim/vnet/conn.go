@@ -56,7 +56,7 @@ func (c *conn) finishHandshake(buffer int) {
 	local := netip.AddrPortFrom(fromAddress(id.LocalAddress, info.NetProto), id.LocalPort)
 	remote := netip.AddrPortFrom(fromAddress(id.RemoteAddress, info.NetProto), id.RemotePort)
 	c.local, c.remote = net.TCPAddrFromAddrPort(local), net.TCPAddrFromAddrPort(remote)
-	c.flow = c.host.personalities.flow(flowKey{local, remote})
+	c.flow = c.host.personalities.own(flowKey{local, remote}, c.ep)
 }
 
 func (c *conn) opError(op, call string, err error) error {

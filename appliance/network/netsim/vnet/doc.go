@@ -33,6 +33,8 @@
 //     that have expired.
 //   - Forwarder: a function that decides about traffic to addresses that a promiscuous host
 //     does not have.
+//   - Delayed acknowledgement: one without data that is not transmitted yet, because a segment with
+//     data may acknowledge as much.
 //   - Personality: what identifies the TCP of a machine's operating system on the wire. It is
 //     applied between the stack and its ports, in both directions, so that captures, routers
 //     and the other stack see one and the same segment.
@@ -132,6 +134,15 @@
 // sent, received and acknowledged before Write returns. A caller must not hold a lock that is
 // taken by what the pump calls: taps, routers, and functions given to Watchable.Watch. Close
 // leaves its segments to the fabric's own goroutine, because callers do hold locks.
+//
+// # Acknowledgements are delayed
+//
+// gVisor acknowledges data as soon as it has processed it. BSD and Linux wait for the answer of the
+// program, which acknowledges the data as well; in a conversation that saves half of the segments.
+// Therefore an acknowledgement without data of a machine whose personality has an ACKDelay is held
+// between the stack and its port (delayed_acks.go), where counters, taps and the peer do not know of
+// it: a later segment of the connection takes its place, or it is transmitted when the time is over.
+// The second segment, a FIN, a gap and the segment that fills it are acknowledged at once.
 //
 // # Stacks of goroutines
 //

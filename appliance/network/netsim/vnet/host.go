@@ -50,6 +50,9 @@ type Options struct {
 	// Personalities are those of the host's addresses; the one of the zero address is for all
 	// others. A machine without one looks like Linux.
 	Personalities map[netip.Addr]*Personality
+	// ClientPersonality is that of the addresses in Clients that are not in Personalities.
+	ClientPersonality *Personality
+	Clients           []netip.Prefix
 	// Events gets what happens to the machine's connections, sockets and probes; nil: nobody.
 	Events *events.Stream
 	// NeighborLife is the time after which an ARP entry expires; 0 means BSD's 1200 seconds.
@@ -128,8 +131,10 @@ func NewHost(o Options) *Host {
 		o.MaxReceiveBuffer, established = bsdMaxReceiveBuf, bsdEstablishedBuf
 	}
 	h := &Host{options: o, receiveBuffer: established}
-	if len(o.Personalities) > 0 {
-		h.personalities = &personalities{of: o.Personalities}
+	if len(o.Personalities) > 0 || o.ClientPersonality != nil {
+		h.personalities = &personalities{
+			of: o.Personalities, ofClients: o.ClientPersonality, clients: o.Clients,
+		}
 	}
 	h.ctx, h.cancel = context.WithCancelCause(context.Background())
 	h.neighbors.host = h

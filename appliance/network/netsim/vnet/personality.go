@@ -5,6 +5,9 @@ import (
 	"net/netip"
 	"slices"
 	"sync"
+	"time"
+
+	"gvisor.dev/gvisor/pkg/tcpip"
 
 	"github.com/esasim/esasim/appliance/network/netsim/ether"
 )
@@ -20,7 +23,7 @@ const (
 // A Personality is what identifies the TCP of a machine's operating system on the wire.
 type Personality struct {
 	// Window is the window of a SYN, and later the most that is offered. It must not be more
-	// than half of the host's receive buffer.
+	// than half of the host's receive buffer. If it is 0, windows and SYNs are those of the stack.
 	Window int
 	// WholeSegments rounds the window of an established connection up to a multiple of the
 	// peer's segment size, as BSD does.
@@ -28,6 +31,13 @@ type Personality struct {
 	// Options are the kinds of the options of a SYN, in their order. A SYN has those of them
 	// that the stack would send, and the stack is not told of others that the peer sends.
 	Options []byte
+	// ACKDelay is how long a segment with data may stay without an acknowledgement. Until then a
+	// segment that the machine sends anyway acknowledges it. A second segment is acknowledged at
+	// once, and so is everything that tells the peer of a loss. 0: there is no delay.
+	ACKDelay time.Duration
+	// DelaysAnswersOnly makes the delay apply only from when the machine has answered data within
+	// ACKDelay until it does not do so once, as Linux does.
+	DelaysAnswersOnly bool
 }
 
 // Headers of TCP: offsets and flags.
@@ -46,9 +56,13 @@ const (
 // bytes that its owner has not read.
 type personalities struct {
 	of map[netip.Addr]*Personality // by local address; that of the zero Addr is for all others
+	// ofClients is for addresses in clients that are not in of.
+	ofClients *Personality
+	clients   []netip.Prefix
 
-	mu    sync.Mutex // guards flows and their fields
-	flows map[flowKey]*flow
+	mu      sync.Mutex // guards the following and the fields of flows
+	flows   map[flowKey]*flow
+	delayed []*flow // see transmitDelayed
 }
 
 // A portRewriter rewrites the segments of one port.
@@ -60,9 +74,11 @@ type portRewriter struct {
 // A flowKey identifies a connection.
 type flowKey struct{ local, remote netip.AddrPort }
 
-// A flow is what the windows of a connection are computed from.
+// A flow is what the windows and the acknowledgements of a connection are computed from.
 type flow struct {
-	window  int    // the most that is offered
+	personality *Personality
+
+	window  int    // the most that is offered; 0: windows are those of the stack
 	segment int    // the peer's segment size
 	first   uint32 // sequence number of the first byte that the peer sends
 	acked   uint32 // the latest acknowledgement
@@ -71,11 +87,17 @@ type flow struct {
 
 	port   *ether.Port
 	latest []byte // headers of the latest segment, as those of a pure acknowledgement
+	acks   ackState
 }
 
 func (p *personalities) find(local netip.Addr) *Personality {
 	if x := p.of[local]; x != nil {
 		return x
+	}
+	for _, n := range p.clients {
+		if n.Contains(local) {
+			return p.ofClients
+		}
 	}
 	return p.of[netip.Addr{}]
 }
@@ -112,39 +134,54 @@ func eachOption(options []byte, f func(kind byte, option []byte)) {
 // Transmitted implements ether.SegmentRewriter.
 func (p portRewriter) Transmitted(h []byte, tcp int) []byte {
 	local, remote := segmentEnds(h, tcp)
-	x := p.find(local.Addr())
-	if x == nil {
+	segment := h[tcp:]
+	key := flowKey{local, remote}
+	if segment[tcpFlagsAt]&tcpFlagSYN != 0 {
+		x := p.find(local.Addr())
+		if x == nil || x.Window == 0 {
+			return h
+		}
+		binary.BigEndian.PutUint16(segment[tcpWindowAt:], uint16(x.Window))
+		return x.orderOptions(h, tcp)
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	f := p.flows[key]
+	if f == nil {
+		p.rewriteUnknown(segment, local.Addr())
 		return h
 	}
-	segment := h[tcp:]
-	own := int(binary.BigEndian.Uint16(segment[tcpWindowAt:]))
-	flags := segment[tcpFlagsAt]
-	window := x.Window
-	if flags&tcpFlagSYN == 0 {
-		window = p.window(flowKey{local, remote}, x, h, tcp, own)
+	if f.window != 0 {
+		p.rewriteWindow(f, h, tcp)
 	}
-	binary.BigEndian.PutUint16(segment[tcpWindowAt:], uint16(window))
-	if flags&tcpFlagSYN != 0 {
-		return x.orderOptions(h, tcp)
+	if p.delays(f, h, tcp) {
+		return nil
+	}
+	if segment[tcpFlagsAt]&tcpFlagRST != 0 && f.acks.endpoint == nil {
+		delete(p.flows, key) // the connection has been refused
 	}
 	return h
 }
 
-// window returns the window of a segment of an established connection. Like a kernel, the
-// machine acknowledges a segment before its program has read it.
-func (p portRewriter) window(key flowKey, x *Personality, h []byte, tcp, own int) int {
-	segment := h[tcp:]
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	f := p.flows[key]
-	switch {
-	case f == nil && segment[tcpFlagsAt]&tcpFlagRST != 0:
-		return own
-	case f == nil:
-		return x.Window
-	case segment[tcpFlagsAt]&tcpFlagRST != 0:
-		return f.window
+// rewriteUnknown rewrites the TCP header of a segment of a connection without a flow, which local
+// transmits.
+func (p *personalities) rewriteUnknown(segment []byte, local netip.Addr) {
+	x := p.find(local)
+	if x != nil && x.Window != 0 && segment[tcpFlagsAt]&tcpFlagRST == 0 {
+		binary.BigEndian.PutUint16(segment[tcpWindowAt:], uint16(x.Window))
 	}
+}
+
+// rewriteWindow sets the window of a segment of an established connection. Like a kernel, the
+// machine acknowledges a segment before its program has read it. p.mu is held.
+func (p portRewriter) rewriteWindow(f *flow, h []byte, tcp int) {
+	segment := h[tcp:]
+	window := segment[tcpWindowAt:]
+	if segment[tcpFlagsAt]&tcpFlagRST != 0 {
+		binary.BigEndian.PutUint16(window, uint16(f.window))
+		return
+	}
+	own := int(binary.BigEndian.Uint16(window))
 	ack := binary.BigEndian.Uint32(segment[tcpAckAt:])
 	unread := max(int32(ack-f.first-f.read), int32(ack-f.acked), 0)
 	f.acked = ack
@@ -152,21 +189,38 @@ func (p portRewriter) window(key flowKey, x *Personality, h []byte, tcp, own int
 	if own < f.offered/2 {
 		f.offered = own // the stack has less memory left than the window says
 	}
+	binary.BigEndian.PutUint16(window, uint16(f.offered))
 	f.port, f.latest = p.port, append(f.latest[:0], h...)
 	acknowledgement(f.latest, tcp)
-	return f.offered
+}
+
+// dataLen returns the length of the data of the segment whose headers are h.
+func dataLen(h []byte, tcp int) int {
+	ip := h[14:]
+	if ip[0]>>4 == 6 {
+		return int(binary.BigEndian.Uint16(ip[4:])) - (len(h) - tcp)
+	}
+	return int(binary.BigEndian.Uint16(ip[2:])) - (len(h) - 14)
+}
+
+// tcpAt returns where the TCP header begins in the headers of a segment.
+func tcpAt(h []byte) int {
+	if h[14]>>4 == 6 {
+		return 54
+	}
+	return 34
 }
 
 // acknowledgement turns the headers of a segment into those of an acknowledgement that follows
 // it. Their checksums are not set.
 func acknowledgement(h []byte, tcp int) {
 	ip, segment := h[14:tcp], h[tcp:]
-	lengthAt, without := 2, len(h)-14
+	data := dataLen(h, tcp)
 	if ip[0]>>4 == 6 {
-		lengthAt, without = 4, len(segment)
+		binary.BigEndian.PutUint16(ip[4:], uint16(len(segment)))
+	} else {
+		binary.BigEndian.PutUint16(ip[2:], uint16(len(h)-14))
 	}
-	data := int(binary.BigEndian.Uint16(ip[lengthAt:])) - without
-	binary.BigEndian.PutUint16(ip[lengthAt:], uint16(without))
 	if segment[tcpFlagsAt]&tcpFlagFIN != 0 {
 		data++
 	}
@@ -178,24 +232,35 @@ func acknowledgement(h []byte, tcp int) {
 // consumed counts n bytes that the owner of a connection has read. If the window was small and
 // has grown, it tells the peer. The stack does not: it computes windows from its memory.
 func (p *personalities) consumed(f *flow, n int) {
+	if f.window == 0 {
+		return
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	f.read += uint32(n)
 	if f.offered >= f.window/2 || f.latest == nil {
 		return
 	}
-	window := f.window - int(max(int32(f.acked-f.first-f.read), 0))
-	if window-f.offered < min(f.window/2, 2*f.segment) {
+	if f.currentWindow()-f.offered < min(f.window/2, 2*f.segment) {
 		return
 	}
-	f.offered = window
-	h := slices.Clone(f.latest)
-	tcp := 34
-	if h[14]>>4 == 6 {
-		tcp = 54
+	f.acks.held, f.acks.sent = false, f.acked
+	f.transmitLatest()
+}
+
+// currentWindow returns the window that the machine can offer now.
+func (f *flow) currentWindow() int {
+	return f.window - int(max(int32(f.acked-f.first-f.read), 0))
+}
+
+// transmitLatest transmits an acknowledgement that follows the latest segment, with the window of
+// now. personalities.mu is held.
+func (f *flow) transmitLatest() {
+	if f.window != 0 {
+		f.offered = f.currentWindow()
+		binary.BigEndian.PutUint16(f.latest[tcpAt(f.latest)+tcpWindowAt:], uint16(f.offered))
 	}
-	binary.BigEndian.PutUint16(h[tcp+tcpWindowAt:], uint16(window))
-	f.port.TransmitSegment(h)
+	f.port.TransmitSegment(f.latest)
 }
 
 // orderOptions returns the headers of a SYN with the personality's options in its order, aligned
@@ -224,9 +289,14 @@ func (x *Personality) orderOptions(h []byte, tcp int) []byte {
 }
 
 // Received implements ether.SegmentRewriter. It hides the options that the machine does not
-// know, and remembers where the peer's data begins.
+// know, and remembers where the peer's data begins and that it ends.
 func (p portRewriter) Received(h []byte, tcp int) {
 	remote, local := segmentEnds(h, tcp)
+	key := flowKey{local, remote}
+	if h[tcp+tcpFlagsAt]&tcpFlagSYN == 0 {
+		p.finish(key)
+		return
+	}
 	x := p.find(local.Addr())
 	if x == nil {
 		return
@@ -236,7 +306,7 @@ func (p portRewriter) Received(h []byte, tcp int) {
 		switch {
 		case kind == OptionMSS && len(option) == 4:
 			segment = max(1, int(binary.BigEndian.Uint16(option[2:])))
-		case !slices.Contains(x.Options, kind):
+		case x.Window != 0 && !slices.Contains(x.Options, kind):
 			for i := range option {
 				option[i] = optionNothing
 			}
@@ -249,32 +319,41 @@ func (p portRewriter) Received(h []byte, tcp int) {
 	first := binary.BigEndian.Uint32(h[tcp+tcpSeqAt:]) + 1
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	key := flowKey{local, remote}
 	if f := p.flows[key]; f != nil && f.first == first {
 		return // a retransmission
 	}
 	if p.flows == nil || len(p.flows) >= maxPersonalityFlows {
+		for _, f := range p.flows {
+			f.transmitHeld()
+		}
 		p.flows = make(map[flowKey]*flow)
 	}
 	p.flows[key] = &flow{
-		window: window, segment: segment, first: first, acked: first, offered: window,
+		personality: x, window: window, segment: segment, first: first, acked: first, offered: window,
+		acks: ackState{made: first, sent: first},
 	}
 }
 
-// flow returns the flow of a connection; nil if its machine has no personality.
-func (p *personalities) flow(key flowKey) *flow {
+// own gives a connection's flow its owner, whose endpoint is ep, and returns it; nil if its machine
+// has no personality.
+func (p *personalities) own(key flowKey, ep tcpip.Endpoint) *flow {
 	if p == nil {
 		return nil
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.flows[key]
+	f := p.flows[key]
+	if f != nil {
+		f.acks.endpoint = ep
+	}
+	return f
 }
 
 // remove forgets a flow.
 func (p *personalities) remove(key flowKey, f *flow) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	f.transmitHeld()
 	if p.flows[key] == f {
 		delete(p.flows, key)
 	}

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/esasim/esasim/appliance/clock"
-	"github.com/esasim/esasim/appliance/entropy"
 	"github.com/esasim/esasim/appliance/network"
 	"github.com/esasim/esasim/appliance/network/netsim/ether"
 	"github.com/esasim/esasim/appliance/network/netsim/vnet"
@@ -23,29 +22,13 @@ func TestPersonalitiesTransferData(t *testing.T) {
 	fabric := ether.NewFabric(ether.Options{})
 	t.Cleanup(fabric.Close)
 	lan := fabric.NewSegment("lan")
-	host := func(name string, n byte, p *vnet.Personality, addrs ...string) *vnet.Host {
-		h := vnet.NewHost(vnet.Options{
-			Name: name, Rand: entropy.Seeded(1), Personalities: map[netip.Addr]*vnet.Personality{{}: p},
-		})
-		t.Cleanup(h.Close)
-		c := vnet.InterfaceConfig{
-			Name: "Data 1", Device: "nic1", Index: 1, Segment: lan, MAC: mac(n), MTU: 1500,
-		}
-		for _, a := range addrs {
-			c.Addrs = append(c.Addrs, netip.MustParsePrefix(a))
-		}
-		if err := h.AddInterface(c); err != nil {
-			t.Fatal(err)
-		}
-		return h
-	}
 	bsd := &vnet.Personality{
-		Window: 16384, WholeSegments: true,
+		Window: 16384, WholeSegments: true, ACKDelay: 20 * time.Millisecond,
 		Options: []byte{vnet.OptionMSS, vnet.OptionWindowScale, vnet.OptionSACKPermitted},
 	}
 	old := &vnet.Personality{Window: 32120, Options: []byte{vnet.OptionMSS}}
-	a := host("a", 1, bsd, "10.0.202.7/24", "2001:db8::7/64")
-	b := host("b", 2, old, "10.0.202.8/24", "2001:db8::8/64")
+	a := personalityHost(t, lan, 1, bsd, "10.0.202.7/24", "2001:db8::7/64")
+	b := personalityHost(t, lan, 2, old, "10.0.202.8/24", "2001:db8::8/64")
 	seen := recordSegments(a.Port("Data 1"))
 	for _, to := range []string{"10.0.202.8:25", "[2001:db8::8]:25"} {
 		l, err := b.Listen(t.Context(), network.ListenConfig{Addr: netip.MustParseAddrPort(to)})
