@@ -357,3 +357,32 @@ func TestFaultsApplyToDHCP(t *testing.T) {
 	}
 	waitBound(t, b, "Management")
 }
+
+// An appliance whose cable is unplugged and plugged in asks the server whether its address is right.
+func TestUnpluggedCableOfALease(t *testing.T) {
+	b := newLeased(t, leased, t.TempDir())
+	start(t, b)
+	first := waitBound(t, b, "Management")
+	server, err := b.World().DHCPServer("server")
+	if err != nil {
+		t.Fatal(err)
+	}
+	rule := topology.Rule{Action: topology.Unplug, Cable: "Management"}
+	for range 2 { // once for a moment
+		before := fmt.Sprint(server.Report())
+		f, err := b.Faults().Add(rule)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := b.Faults().Remove(f.ID); err != nil {
+			t.Fatal(err)
+		}
+		waitFor(t, b, "Management", "confirmed", func(l *box.Lease) bool {
+			return l.State == "bound" && fmt.Sprint(server.Report()) != before && l.Address == first.Address
+		})
+	}
+	if got := fmt.Sprint(server.Report()); !strings.Contains(got, "DHCPDISCOVER:1") ||
+		!strings.Contains(got, "DHCPREQUEST:3") {
+		t.Errorf("the server reports %s", got)
+	}
+}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/esasim/esasim/appliance/clock"
 	"github.com/esasim/esasim/appliance/events"
+	"github.com/esasim/esasim/appliance/network"
 	"github.com/esasim/esasim/appliance/refusal"
 )
 
@@ -33,14 +34,22 @@ type client struct {
 	began    clock.Mark // of the present attempt to get an address
 	fellBack bool       // the fallback is in use, or was found to be in use by another machine
 	bound    uint64     // the number of the last event Bound
+	// carrier has a value after the carrier has gone or come back, so that a cable is noticed that was
+	// unplugged for a moment.
+	carrier chan struct{}
 }
 
-func newClient(d *Daemon, n Interface) *client { return &client{d: d, n: n} }
+func newClient(d *Daemon, n Interface) *client {
+	return &client{d: d, n: n, carrier: make(chan struct{}, 1)}
+}
 
-// errUnanswered means that no server has answered in time; errRefused that one has said NAK.
+// errUnanswered means that no server has answered in time; errRefused that one has said NAK, errInUse
+// that another machine has the address, and errReplugged that the carrier has gone and come back.
 var (
 	errUnanswered = errors.New("no answer")
 	errRefused    = errors.New("refused by the server")
+	errInUse      = errors.New("in use by another machine")
+	errReplugged  = errors.New("the carrier has come back")
 )
 
 // run gets an address and keeps it, until ctx ends.
@@ -53,6 +62,14 @@ func (c *client) run(ctx context.Context) {
 	if c.mac == (MAC{}) {
 		c.d.o.Log(true, fmt.Sprintf("dhclient: %s is no Ethernet interface.", c.n.Name))
 		return
+	}
+	if w, ok := c.d.o.Net.(network.CarrierWatcher); ok {
+		cancel, err := w.WatchCarrier(c.n.Name, c.noteCarrier)
+		if err != nil {
+			c.log(true, "A cable that is unplugged is not noticed: %v.", err)
+		} else {
+			defer cancel()
+		}
 	}
 	last := c.d.last(c.n.Name)
 	if last != nil && last.resume(c.d.o.Clock) {
@@ -109,6 +126,18 @@ func (c *client) reboot(ctx context.Context, last *Lease) *Lease {
 		return nil
 	}
 	c.status(Rebooting, nil)
+	l, err := c.confirm(ctx, last)
+	if err != nil {
+		return nil
+	}
+	return l
+}
+
+// confirm asks whether the address of a lease is right in the network that the interface is connected
+// to now (INIT-REBOOT of RFC 2131). If there is no answer, it returns the lease itself, which may be
+// used until it expires. The error is that of request.
+func (c *client) confirm(ctx context.Context, last *Lease) (*Lease, error) {
+	c.forgetCarrier()
 	c.began = c.d.o.Clock.Mark()
 	xid := c.newXID()
 	l, err := c.request(ctx, exchange{
@@ -119,14 +148,11 @@ func (c *client) reboot(ctx context.Context, last *Lease) *Lease {
 			return c.broadcast(m, netip.Addr{})
 		},
 	})
-	switch {
-	case errors.Is(err, errUnanswered):
+	if errors.Is(err, errUnanswered) {
 		c.log(true, "No DHCPACK received. Trying the recorded lease %v", last.Address.Addr())
-		return last
-	case err != nil:
-		return nil
+		return last, nil
 	}
-	return l
+	return l, err
 }
 
 // acquire asks for an address until it has one. It returns nil if ctx has ended.
@@ -139,6 +165,7 @@ func (c *client) acquire(ctx context.Context) *Lease {
 		if !c.fellBack {
 			c.status(Selecting, nil)
 		}
+		c.forgetCarrier()
 		c.began = c.d.o.Clock.Mark()
 		xid := c.newXID()
 		offer, err := c.discover(ctx, xid)
@@ -195,7 +222,7 @@ func (c *client) discover(ctx context.Context, xid uint32) (*Lease, error) {
 }
 
 // request sends a DHCPREQUEST and returns the lease that a server acknowledges. The error is
-// errUnanswered, errRefused, or says why the address cannot be used: the server is told then.
+// errUnanswered, errRefused, errInUse, of which the server is told, or that of ctx.
 func (c *client) request(ctx context.Context, e exchange) (*Lease, error) {
 	l, err := c.askForLease(ctx, e)
 	if err != nil {
@@ -203,7 +230,7 @@ func (c *client) request(ctx context.Context, e exchange) (*Lease, error) {
 	}
 	if by, taken := c.probe(ctx, l.Address.Addr()); taken {
 		c.decline(l, fmt.Sprintf("%v has it", by))
-		return nil, fmt.Errorf("%v is in use", l.Address.Addr())
+		return nil, errInUse
 	}
 	return l, ctx.Err()
 }
@@ -300,13 +327,17 @@ func (c *client) keep(ctx context.Context, l *Lease) {
 	})
 	c.d.save(c.n.Name, *l) // last, since it waits for the disk
 	for {
-		next, err := c.extend(ctx, l)
+		next, err := c.extendOrConfirm(ctx, l)
 		if ctx.Err() != nil {
 			return
 		}
 		if err != nil {
 			c.lose(ctx, l, err)
 			return
+		}
+		if next == l { // nobody has answered
+			c.status(IsBound, l)
+			continue
 		}
 		if !next.sameSettings(l) && c.apply(ctx, next.binding()) != nil {
 			c.lose(ctx, l, errRefused)
@@ -340,8 +371,11 @@ func (c *client) nextRenewal(l *Lease) string {
 // lose takes the address of a lease from the interface.
 func (c *client) lose(ctx context.Context, l *Lease, why error) {
 	reason := "expired"
-	if errors.Is(why, errRefused) {
+	switch {
+	case errors.Is(why, errRefused):
 		reason = "refused"
+	case errors.Is(why, errInUse):
+		reason = "in use"
 	}
 	c.status(Selecting, nil)
 	c.log(true, "The lease of %v is lost: %s.", l.Address.Addr(), reason)

@@ -30,6 +30,9 @@
 //     and as soon as an interface without carrier has one.
 //   - After a restart the client asks for its last address. If there is no answer within ten
 //     seconds and the lease has not expired, it goes on using it.
+//   - If the carrier goes and comes back, however soon, the client asks in the same way whether its
+//     address is right there, and goes on using it meanwhile. A server that refuses it is in another
+//     network: the client then asks for any address.
 //   - A lease is kept when the appliance is shut down, rebooted or configured by hand: there is no
 //     RELEASE, so that the appliance gets the same address again.
 //

@@ -33,7 +33,7 @@ func (Renewed) Kind() string { return "dhcp.renewed" }
 type Lost struct {
 	Interface string
 	Address   netip.Prefix
-	Reason    string // "expired" or "refused"
+	Reason    string // "expired", "refused" or "in use"
 }
 
 // Kind implements events.Fields.

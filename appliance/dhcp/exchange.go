@@ -2,8 +2,10 @@ package dhcp
 
 import (
 	"context"
+	"errors"
 	"net"
 	"net/netip"
+	"sync"
 	"time"
 
 	"github.com/esasim/esasim/appliance/clock"
@@ -114,6 +116,48 @@ func (c *client) reply(f network.Frame) *Message {
 		return nil
 	}
 	return m
+}
+
+// extendOrConfirm is extend until the carrier has gone and come back. The cable may be that of another
+// network then, so it is confirm as of then.
+func (c *client) extendOrConfirm(ctx context.Context, l *Lease) (*Lease, error) {
+	connected, cancel := context.WithCancelCause(ctx)
+	var watching sync.WaitGroup
+	watching.Go(func() {
+		for connected.Err() == nil {
+			await(connected, c.carrier)
+			if connected.Err() == nil && c.hasCarrier() {
+				cancel(errReplugged)
+			}
+		}
+	})
+	next, err := c.extend(connected, l)
+	cancel(nil)
+	watching.Wait()
+	if ctx.Err() != nil || !errors.Is(context.Cause(connected), errReplugged) {
+		return next, err
+	}
+	if next != nil { // it was renewed at the same moment
+		l = next
+	}
+	c.status(Rebooting, l)
+	return c.confirm(ctx, l)
+}
+
+// noteCarrier records that the carrier has gone or come back.
+func (c *client) noteCarrier() {
+	select {
+	case c.carrier <- struct{}{}:
+	default:
+	}
+}
+
+// forgetCarrier forgets changes of the carrier from before an exchange.
+func (c *client) forgetCarrier() {
+	select {
+	case <-c.carrier:
+	default:
+	}
 }
 
 // extend waits until T1 of the lease and asks for more time: at first its server, from T2 on all. It

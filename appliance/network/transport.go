@@ -134,3 +134,14 @@ type FrameSender interface {
 	// carrier.
 	SendFrame(ifname string, frame []byte) error
 }
+
+// A CarrierWatcher is a network that tells when a cable is unplugged or plugged in, for programs that
+// must notice a cable that was unplugged for a moment. It is optional: callers find out with a type
+// assertion.
+type CarrierWatcher interface {
+	// WatchCarrier has changed called whenever a physical interface has lost its carrier or has it
+	// again, until cancel is called; a call that has begun may still go on then. Inspector.Interfaces
+	// says which of the two it is. changed must not block and must not call the network. The error
+	// wraps ENXIO if there is no such interface, and ErrUnsupported if it has no Ethernet.
+	WatchCarrier(ifname string, changed func()) (cancel func(), err error)
+}

@@ -37,8 +37,9 @@ var (
 	_ network.Network    = (*doors)(nil)
 	_ network.Configurer = (*doors)(nil)
 
-	_ network.ReadReporter = (*doors)(nil)
-	_ network.FrameSender  = (*doors)(nil)
+	_ network.ReadReporter   = (*doors)(nil)
+	_ network.FrameSender    = (*doors)(nil)
+	_ network.CarrierWatcher = (*doors)(nil)
 )
 
 // ReadByPeer implements network.ReadReporter. It knows what real servers have read.

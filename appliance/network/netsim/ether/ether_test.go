@@ -2,6 +2,7 @@ package ether_test
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -453,6 +454,32 @@ func TestSetUpAndSetPluggedAreIndependent(t *testing.T) {
 	p.SetPlugged(true)
 	if !p.Up() {
 		t.Error("a port that is switched on and plugged in is not up")
+	}
+}
+
+// A watch sees each change of the cable, even if both happen before it looks, and no other one.
+func TestWatchCarrier(t *testing.T) {
+	fabric := newFabric(t)
+	p := fabric.NewSegment("lan").NewNodePort("a", mac(1), 1500, func([]byte) {})
+	var seen, other []bool
+	cancel := p.WatchCarrier(func() { seen = append(seen, p.Plugged()) })
+	cancelOther := p.WatchCarrier(func() { other = append(other, p.Plugged()) })
+	p.SetPlugged(true)
+	p.SetUp(false)
+	p.SetUp(true)
+	p.SetPlugged(false)
+	p.SetCarrier(false)
+	p.SetPlugged(true)
+	p.SetCarrier(true)
+	if want := []bool{false, true}; !slices.Equal(seen, want) || !slices.Equal(other, want) {
+		t.Errorf("the watches have seen %v and %v, want %v", seen, other, want)
+	}
+	cancel()
+	p.SetPlugged(false)
+	cancelOther()
+	p.SetPlugged(true)
+	if len(seen) != 2 || len(other) != 3 {
+		t.Errorf("after the ends the watches have seen %v and %v", seen, other)
 	}
 }
 

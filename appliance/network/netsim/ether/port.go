@@ -49,6 +49,7 @@ type Port struct {
 	taps       atomic.Pointer[[]*tap]
 	allowRules atomic.Pointer[[]*allowRule]
 	vlans      atomic.Pointer[map[int]*Port] // the ports in VLANs whose parent this is
+	watches    atomic.Pointer[[]*func()]     // of WatchCarrier; nil: none
 
 	receiving sync.Mutex // held while the owner receives
 	closed    bool       // guarded by receiving
@@ -128,11 +129,44 @@ func (p *Port) Plugged() bool {
 }
 
 func (p *Port) setDown(reason uint32, down bool) {
+	var before, after uint32
 	if down {
-		p.downReasons.Or(reason)
+		before = p.downReasons.Or(reason)
+		after = before | reason
+	} else {
+		before = p.downReasons.And(^reason)
+		after = before &^ reason
+	}
+	const cable = unplugged | noCarrier
+	watches := p.watches.Load()
+	if watches == nil || (before&cable == 0) == (after&cable == 0) {
 		return
 	}
-	p.downReasons.And(^reason)
+	for _, changed := range *watches {
+		(*changed)()
+	}
+}
+
+// WatchCarrier has changed called whenever Plugged returns something else, until cancel is called. It
+// must not block. For a port in a VLAN it watches the parent's cable.
+func (p *Port) WatchCarrier(changed func()) (cancel func()) {
+	if p.parent != nil {
+		p = p.parent
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var watches []*func()
+	if old := p.watches.Load(); old != nil {
+		watches = slices.Clone(*old)
+	}
+	watches = append(watches, &changed)
+	p.watches.Store(&watches)
+	return func() {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		left := slices.DeleteFunc(slices.Clone(*p.watches.Load()), func(f *func()) bool { return f == &changed })
+		p.watches.Store(&left)
+	}
 }
 
 // Counters returns the port's totals since it was created. Bytes include Ethernet headers.

@@ -9,7 +9,10 @@ import (
 	"github.com/esasim/esasim/appliance/network"
 )
 
-var _ network.FrameSender = (*Host)(nil)
+var (
+	_ network.FrameSender    = (*Host)(nil)
+	_ network.CarrierWatcher = (*Host)(nil)
+)
 
 const (
 	etherHeaderLen = 14
@@ -34,6 +37,20 @@ func (h *Host) SendFrame(ifname string, frame []byte) error {
 	}
 	i.port.Transmit(frame)
 	return nil
+}
+
+// WatchCarrier implements network.CarrierWatcher.
+func (h *Host) WatchCarrier(ifname string, changed func()) (cancel func(), err error) {
+	i := h.iface(ifname)
+	switch {
+	case i == nil:
+		err = syscall.ENXIO
+	case i.port == nil:
+		err = errors.ErrUnsupported
+	default:
+		return i.port.WatchCarrier(changed), nil
+	}
+	return nil, fmt.Errorf("watch the carrier of %s: %w", ifname, err)
 }
 
 // maxFrame returns the greatest length of a frame with the type of this one.
