@@ -176,6 +176,71 @@ func TestMuchDataThroughAPacketSocketInNamespaces(t *testing.T) {
 	t.Logf("%d bytes each way; %+v", size, s.x.Uplinks()[0])
 }
 
+// Many small writes that wait for a client leave together, in their order.
+func TestManySmallWritesThroughAPacketSocketInNamespaces(t *testing.T) {
+	if !tooltest.InNamespace(t) {
+		return
+	}
+	tooltest.Need(t, "python3")
+	s := newBulkSite(t, 1500)
+	addr := netip.AddrPortFrom(netip.MustParseAddr(s.uplinked), 5003)
+	l, err := s.x.Appliance().Net.Listen(t.Context(), network.ListenConfig{Addr: addr})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	c := s.lan.Command("python3", "-c", waitingClient, s.uplinked, "5003")
+	in, err := c.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out bytes.Buffer
+	c.Stdout, c.Stderr = &out, &out
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	conn, err := l.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := sha256.New()
+	for i := range 4000 {
+		line := fmt.Appendf(nil, "%049d\n", i)
+		want.Write(line)
+		if _, err := conn.Write(line); err != nil {
+			t.Fatal(err)
+		}
+	}
+	conn.Close()
+	in.Close() // now the client reads
+	if err := c.Wait(); err != nil {
+		t.Fatalf("%v: %s", err, &out)
+	}
+	if got := strings.TrimSpace(out.String()); got != hex.EncodeToString(want.Sum(nil)) {
+		t.Errorf("what arrives has the checksum %s, want %x", got, want.Sum(nil))
+	}
+	if n := s.badChecksums(); n != "0" {
+		t.Errorf("%s segments of the appliance have a wrong checksum", n)
+	}
+}
+
+// waitingClient is a program for python3. Its small buffer is full until standard input ends.
+const waitingClient = `
+import hashlib, socket, sys
+c = socket.socket()
+c.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8192)
+c.connect((sys.argv[1], int(sys.argv[2])))
+sys.stdin.read()
+c.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
+sum = hashlib.sha256()
+while True:
+    b = c.recv(1 << 16)
+    if not b:
+        break
+    sum.update(b)
+print(sum.hexdigest())
+`
+
 // Speeds are the figures of README.md in package uplink. They are measured on demand only.
 func TestSpeedOfAPacketSocketInNamespaces(t *testing.T) {
 	if os.Getenv(bulkMegabytes) == "" {

@@ -3,7 +3,6 @@ package ether
 import (
 	"bytes"
 	"encoding/binary"
-	"slices"
 	"time"
 
 	"gvisor.dev/gvisor/pkg/buffer"
@@ -56,7 +55,7 @@ func NewTrain(frame []byte, size int) *Train {
 	}
 }
 
-// Len returns the length of the frame that AppendFrame appends.
+// Len returns the length of the train as one frame.
 func (t *Train) Len() int { return len(t.headers) + int(t.data.Size()) }
 
 // TCP returns the offset of the TCP header.
@@ -68,18 +67,20 @@ func (t *Train) SegmentSize() int { return t.size }
 // FrameCount returns the number of frames.
 func (t *Train) FrameCount() int { return t.frameCount() }
 
-// AppendFrame appends the train to b as one frame with all the data, whose TCP checksum is that of
-// the pseudo header only. The caller must not use t afterwards.
-func (t *Train) AppendFrame(b []byte) []byte {
-	start, n := len(b), t.Len()
-	b = slices.Grow(b, n)[:start+n]
-	s := tcpSegment{frame: b[start:], tcp: t.tcp, data: len(t.headers)}
-	copy(s.frame, t.headers)
-	_, _ = t.data.ReadAt(s.frame[s.data:], 0) // does not fail: the data is in memory
-	t.release()
-	s.setLengths()
-	binary.BigEndian.PutUint16(s.frame[t.tcp+16:], fold(s.pseudoSum(s.len())))
-	return b
+// Pieces appends the parts of the train as one frame to list: the headers, whose TCP checksum is
+// that of the pseudo header only, and the data. They share the train's memory: they are valid until
+// Release, and must not be changed.
+func (t *Train) Pieces(list [][]byte) [][]byte {
+	s := tcpSegment{frame: t.headers, tcp: t.tcp, data: len(t.headers)}
+	binary.BigEndian.PutUint16(t.headers[t.tcp+16:], fold(s.pseudoSum(int(t.data.Size()))))
+	list = append(list, t.headers)
+	views := t.data.AsViewList()
+	for v := views.Front(); v != nil; v = v.Next() {
+		if v.Size() > 0 {
+			list = append(list, v.AsSlice())
+		}
+	}
+	return list
 }
 
 // eachFrame calls f for each frame in order. f owns the frame.
@@ -128,8 +129,7 @@ func (s tcpSegment) setLengths() {
 }
 
 // HandleTrains makes the port of a node call f for each train that is delivered. f runs on
-// the pump and reports whether it has taken the train, with TransmitTrainAfter, AppendFrame or
-// Release.
+// the pump and reports whether it has taken the train, with TransmitTrainAfter or Release.
 // If f returns false it must not have changed the train, and the node receives the frames
 // one by one. HandleTrains must be called before anything is transmitted on the segment.
 func (p *Port) HandleTrains(f func(t *Train) bool) { p.handleTrain = f }

@@ -1,6 +1,7 @@
 package ether
 
 import (
+	"bytes"
 	"fmt"
 	"strings"
 	"testing"
@@ -221,16 +222,21 @@ func TestTrainAsOneFrame(t *testing.T) {
 		if train == nil || train.FrameCount() != 3 || train.SegmentSize() != 4 || train.Len() != len(frame) {
 			t.Fatalf("a frame becomes the train %+v", train)
 		}
-		b := train.AppendFrame([]byte("before"))
-		again := NewTrain(b[len("before"):], 4)
+		pieces := train.Pieces([][]byte{[]byte("before")})
+		if string(pieces[0]) != "before" {
+			t.Errorf("the first piece is % x", pieces[0])
+		}
+		b := bytes.Join(pieces[1:], nil)
+		again := NewTrain(b, 4)
 		if again == nil {
 			t.Fatalf("% x is no train", b)
 		}
 		sum := []byte{frame[train.TCP()+16], frame[train.TCP()+17]}
-		copy(b[len("before")+train.TCP()+16:], sum)
-		if string(b) != "before"+string(frame) {
-			t.Errorf("the frame is\n% x\nwant\n% x", b[len("before"):], frame)
+		copy(b[train.TCP()+16:], sum)
+		if !bytes.Equal(b, frame) {
+			t.Errorf("the frame is\n% x\nwant\n% x", b, frame)
 		}
+		train.Release()
 		again.Release()
 	}
 	for _, bad := range [][]byte{nil, newTCPFrame(t, false, 7, "", nil), newTCPFrame(t, false, 7, "x", nil)[:40]} {

@@ -31,8 +31,9 @@
 // changed and not padded: a capture on the appliance and one outside have the same bytes, unless
 // the kernel splits what leaves (see Segmentation).
 //
-// The frames that leave wait in a queue of at most 4096 frames and 4 MiB, because the pump of the
-// fabric must not block. Broadcasts and multicasts that leave are limited to StormLimit a second:
+// The frames that leave wait in a queue of at most 4096 frames and 8 MiB, because the pump of the
+// fabric must not block: more than the 4 MiB that the stack holds for a connection, which the queue
+// shares and does not copy. Broadcasts and multicasts that leave are limited to StormLimit a second:
 // a storm of the simulated world stays inside. A flood from outside is bounded by the socket's
 // buffer of the operating system and by the transmit ring of the segment's port. What is lost is
 // counted (State), except for what the system drops in front of a tunnel, a TAP device or a Unix

@@ -4,6 +4,6 @@ package uplink
 // that says what is missing in it. What a link cannot receive is dropped.
 func (u *Uplink) Deliver(message []byte) {
 	if a := u.attached.Load(); a != nil && len(message) >= offloadLen {
-		u.deliver(a, frame{message[offloadLen:], parseOffload(message)})
+		u.deliver(a, frame{bytes: message[offloadLen:], offload: parseOffload(message)})
 	}
 }

@@ -30,7 +30,10 @@ type offload struct {
 // count returns the number of frames that a card makes of a frame that leaves.
 func (f frame) count() uint64 {
 	o := f.offload
-	if o.kind == gsoNone || o.size <= 0 {
+	switch {
+	case f.train != nil:
+		return uint64(f.train.FrameCount())
+	case o.kind == gsoNone || o.size <= 0:
 		return 1
 	}
 	headers := o.sumStart + 4*int(f.bytes[o.sumStart+lengthAt]>>4)

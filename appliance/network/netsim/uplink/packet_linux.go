@@ -46,8 +46,8 @@ func (p *packetSocket) open(ctx context.Context, waiting func(string)) (link, er
 		l.file.Close()
 		return nil, err
 	}
-	l.in.init(batchSize/2, offloadLen+maxOffloaded, auxiliaryLen)
-	l.out.init(batchSize, 0, 0)
+	l.in.initReceive(batchSize/2, offloadLen+maxOffloaded, auxiliaryLen)
+	l.out.initSend(batchSize)
 	l.watch = watchCarrier(n, l.interrupt)
 	return l, nil
 }
@@ -167,7 +167,7 @@ func (l *packetLink) finish(n int) []frame {
 			l.frames = append(l.frames, frame{})
 			continue
 		}
-		f := frame{b[offloadLen:], parseOffload(b)}
+		f := frame{bytes: b[offloadLen:], offload: parseOffload(b)}
 		if kind, tag, ok := l.in.tag(i); ok && len(f.bytes) >= headerLen {
 			l.addTagged(f, kind, tag)
 			continue
@@ -202,6 +202,7 @@ func (l *packetLink) send(frames []frame) error {
 			sent, err = l.out.send(int(fd), n)
 			return err != unix.EAGAIN //nolint:errorlint // a system call returns it bare
 		})
+		l.out.forget()
 		switch {
 		case waitErr != nil:
 			return l.watch.reason(waitErr)
@@ -249,10 +250,12 @@ func (l *packetLink) close() {
 // messages are the arguments of recvmmsg and sendmmsg.
 type messages struct {
 	headers  []messageHeader
-	vectors  []unix.Iovec // two for each message that is sent, one for each that is received
+	vectors  []unix.Iovec
 	buffers  [][]byte
 	controls [][]byte
-	offloads [][offloadLen]byte // of the messages that are sent
+	// Of the messages that are sent:
+	offloads [][offloadLen]byte
+	pieces   [][]byte // memory
 }
 
 // A messageHeader is a struct mmsghdr.
@@ -261,28 +264,27 @@ type messageHeader struct {
 	length uint32
 }
 
-// init makes room for n messages of size bytes, and for control messages. If size is 0, the messages
-// are sent.
-func (m *messages) init(n, size, control int) {
+// initReceive makes room for n messages of size bytes, and for control messages.
+func (m *messages) initReceive(n, size, control int) {
 	m.headers = make([]messageHeader, n)
-	m.vectors = make([]unix.Iovec, 2*n)
-	m.offloads = make([][offloadLen]byte, n)
+	m.vectors = make([]unix.Iovec, n)
 	for i := range m.headers {
-		v := &m.vectors[2*i]
-		m.headers[i].Iov = v
-		if size == 0 {
-			v.Base = &m.offloads[i][0]
-			v.SetLen(offloadLen)
-			m.headers[i].SetIovlen(2)
-			continue
-		}
 		m.buffers = append(m.buffers, make([]byte, size))
 		m.controls = append(m.controls, make([]byte, control))
+		v := &m.vectors[i]
 		v.Base = &m.buffers[i][0]
 		v.SetLen(size)
+		m.headers[i].Iov = v
 		m.headers[i].SetIovlen(1)
 		m.headers[i].Control = &m.controls[i][0]
 	}
+}
+
+// initSend makes room for n messages.
+func (m *messages) initSend(n int) {
+	m.headers = make([]messageHeader, n)
+	m.vectors = make([]unix.Iovec, 0, 4*n+maxPieces) // 4: the offload, headers, and two of data
+	m.offloads = make([][offloadLen]byte, n)
 }
 
 // receive receives messages that have arrived and returns their number.
@@ -295,18 +297,38 @@ func (m *messages) receive(fd int) (int, error) {
 
 // fill takes the first frames to send and returns their number.
 func (m *messages) fill(frames []frame) int {
-	n := min(len(frames), len(m.headers))
-	for i, f := range frames[:n] {
+	m.vectors = m.vectors[:0] // which never grow: the headers refer to them
+	for i, f := range frames[:min(len(frames), len(m.headers))] {
+		m.pieces = append(m.pieces[:0], m.offloads[i][:])
+		if f.train != nil {
+			m.pieces = f.train.Pieces(m.pieces)
+		} else {
+			m.pieces = append(m.pieces, f.bytes)
+		}
+		start := len(m.vectors)
+		if start+len(m.pieces) > cap(m.vectors) {
+			return i
+		}
 		f.offload.put(m.offloads[i][:])
-		v := &m.vectors[2*i+1]
-		v.Base = &f.bytes[0]
-		v.SetLen(len(f.bytes))
+		for _, p := range m.pieces {
+			v := unix.Iovec{Base: &p[0]}
+			v.SetLen(len(p))
+			m.vectors = append(m.vectors, v)
+		}
+		m.headers[i].Iov = &m.vectors[start]
+		m.headers[i].SetIovlen(len(m.pieces))
 	}
-	return n
+	return min(len(frames), len(m.headers))
 }
 
 // send sends the first n messages and returns the number of those that were sent.
 func (m *messages) send(fd, n int) (int, error) { return m.call(unix.SYS_SENDMMSG, fd, n) }
+
+// forget lets go of the frames that fill has taken.
+func (m *messages) forget() {
+	clear(m.vectors)
+	clear(m.pieces)
+}
 
 func (m *messages) call(trap uintptr, fd, n int) (int, error) {
 	for {

@@ -11,8 +11,10 @@ import (
 // Bounds of the frames that wait for the outside.
 const (
 	maxQueuedFrames = 4096
-	maxQueuedBytes  = 4 << 20
+	maxQueuedBytes  = 8 << 20
 	keptBytes       = 256 << 10 // memory that stays allocated
+	// maxPieces is the number of parts of a train up to which its data is not copied.
+	maxPieces = 64
 )
 
 // An outQueue holds the frames that leave, until the outside takes them. put never blocks.
@@ -22,16 +24,23 @@ type outQueue struct {
 
 	mu     sync.Mutex
 	isOpen bool
-	bytes  []byte    // of the frames that wait, one after the other
-	ends   []int     // where each ends
-	loads  []offload // what is missing in each
+	bytes  []byte // of the frames that wait, one after the other; those of trains are not in it
+	size   int    // bytes that wait, with those of trains
+	queued []queuedFrame
 	taken  struct {
 		bytes  []byte
-		ends   []int
-		loads  []offload
+		queued []queuedFrame
 		frames []frame
 	}
-	storm bucket
+	pieces [][]byte // memory
+	storm  bucket
+}
+
+// A queuedFrame is a frame that waits.
+type queuedFrame struct {
+	end     int // of its bytes
+	offload offload
+	train   *ether.Train // nil: the frame is in the queue's bytes
 }
 
 // noStormLimit lets any number of frames to groups pass.
@@ -50,7 +59,13 @@ func (q *outQueue) shut() { q.set(false) }
 func (q *outQueue) set(open bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.isOpen, q.bytes, q.ends, q.loads = open, q.bytes[:0], q.ends[:0], q.loads[:0]
+	for _, f := range q.queued {
+		if f.train != nil {
+			f.train.Release()
+		}
+	}
+	clear(q.queued)
+	q.isOpen, q.bytes, q.size, q.queued = open, q.bytes[:0], 0, q.queued[:0]
 }
 
 // put appends a copy of frame. It returns false if the frame is one too many to a group.
@@ -67,41 +82,49 @@ func (q *outQueue) put(frame []byte) bool {
 		return true
 	}
 	q.bytes = append(q.bytes, frame...)
-	q.added(offload{})
+	q.added(queuedFrame{}, len(frame))
 	return true
 }
 
-// putTrain appends a train as one frame, and frees it.
+// putTrain appends a train as one frame. It owns the train, whose data is not copied.
 func (q *outQueue) putTrain(t *ether.Train) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	n := t.FrameCount()
+	n := t.Len()
 	switch {
 	case !q.isOpen:
 		t.Release()
 		return
-	case q.isFull(t.Len()):
-		q.dropped.Add(uint64(n))
+	case q.isFull(n):
+		q.dropped.Add(uint64(t.FrameCount()))
 		t.Release()
 		return
 	}
-	o := offload{
+	f := queuedFrame{train: t, offload: offload{
 		flags: needsChecksum, kind: gsoTCPv4, size: t.SegmentSize(), sumStart: t.TCP(), sumDistance: 16,
-	}
+	}}
 	if t.TCP() == headerLen+ipv6Len {
-		o.kind = gsoTCPv6
+		f.offload.kind = gsoTCPv6
 	}
-	q.bytes = t.AppendFrame(q.bytes)
-	q.added(o)
+	if q.pieces = t.Pieces(q.pieces[:0]); len(q.pieces) > maxPieces {
+		for _, p := range q.pieces {
+			q.bytes = append(q.bytes, p...)
+		}
+		t.Release()
+		f.train = nil
+	}
+	clear(q.pieces)
+	q.added(f, n)
 }
 
 func (q *outQueue) isFull(n int) bool {
-	return len(q.ends) == maxQueuedFrames || len(q.bytes)+n > maxQueuedBytes
+	return len(q.queued) == maxQueuedFrames || q.size+n > maxQueuedBytes
 }
 
-// added says that a frame has been appended.
-func (q *outQueue) added(o offload) {
-	q.ends, q.loads = append(q.ends, len(q.bytes)), append(q.loads, o)
+// added says that the bytes of a frame have been appended, and appends f.
+func (q *outQueue) added(f queuedFrame, n int) {
+	f.end = len(q.bytes)
+	q.queued, q.size = append(q.queued, f), q.size+n
 	select {
 	case q.wake <- struct{}{}:
 	default:
@@ -118,7 +141,7 @@ func (q *outQueue) takeWake() bool {
 	}
 }
 
-// take returns the frames that wait. They are valid until the next call.
+// take returns the frames that wait. They are valid until the next call. The caller releases them.
 func (q *outQueue) take() []frame {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -126,14 +149,15 @@ func (q *outQueue) take() []frame {
 	if cap(t.bytes) > keptBytes {
 		t.bytes = nil
 	}
+	clear(t.queued)
 	q.bytes, t.bytes = t.bytes[:0], q.bytes
-	q.ends, t.ends = t.ends[:0], q.ends
-	q.loads, t.loads = t.loads[:0], q.loads
+	q.queued, t.queued = t.queued[:0], q.queued
+	q.size = 0
 	t.frames = t.frames[:0]
 	from := 0
-	for i, to := range t.ends {
-		t.frames = append(t.frames, frame{t.bytes[from:to:to], t.loads[i]})
-		from = to
+	for _, f := range t.queued {
+		t.frames = append(t.frames, frame{t.bytes[from:f.end:f.end], f.offload, f.train})
+		from = f.end
 	}
 	return t.frames
 }

@@ -62,7 +62,16 @@ type link interface {
 // A frame is on the way between the world and the outside.
 type frame struct {
 	bytes   []byte
-	offload offload // what is missing in it: nothing, on most links
+	offload offload      // what is missing in it: nothing, on most links
+	train   *ether.Train // of which the link makes the frame, in place of bytes; nil: none
+}
+
+// release frees a frame that has been sent.
+func (f *frame) release() {
+	if f.train != nil {
+		f.train.Release()
+	}
+	*f = frame{}
 }
 
 // A splitting link can send frames whose data are to be split.
@@ -386,13 +395,14 @@ func (u *Uplink) flush(l link) error {
 	u.sending.Lock()
 	defer u.sending.Unlock()
 	frames := u.out.take()
-	if err := l.send(frames); err != nil {
-		return err
+	err := l.send(frames)
+	for i := range frames {
+		if err == nil {
+			u.sent.Add(frames[i].count())
+		}
+		frames[i].release()
 	}
-	for _, f := range frames {
-		u.sent.Add(f.count())
-	}
-	return nil
+	return err
 }
 
 // AddrsChanged says that the addresses of the appliance have been changed. They are announced, and
