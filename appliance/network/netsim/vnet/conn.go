@@ -48,6 +48,7 @@ func (h *Host) newConn(ep tcpip.Endpoint, q *waiter.Queue, s *socket) *conn {
 // closed window until its probe timer fires.
 func (c *conn) finishHandshake(buffer int) {
 	c.ep.SocketOptions().SetReceiveBufferSize(int64(buffer), true)
+	c.sock.start()
 	info, ok := c.ep.Info().(*stack.TransportEndpointInfo)
 	if !ok {
 		return

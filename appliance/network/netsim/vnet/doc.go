@@ -38,8 +38,7 @@
 //   - Personality: what identifies the TCP of a machine's operating system on the wire. It is
 //     applied between the stack and its ports, in both directions, so that captures, routers
 //     and the other stack see one and the same segment.
-//   - Probe: a packet that is sent to see what answers it, as traceroute does. The TCP probe
-//     of gVisor is a different thing: a callback for each segment that arrives.
+//   - Probe: a packet that is sent to see what answers it, as traceroute does.
 //
 // # Why not gVisor's own adapters
 //
@@ -159,8 +158,8 @@
 //
 // Host.mu guards interfaces and routes, and registry.mu the sockets. listener.mu is held while a
 // listener is opened; registry.mu is taken after it. socket.mu guards the
-// byte counts of one socket; the stack's TCP probe takes it while an endpoint is locked, so
-// no lock is taken while it is held. listener.mu also guards the length of a listener's queue.
+// byte counts of one socket; no lock is taken while it is held. Counts of acknowledged bytes lock
+// the endpoint, so no lock is held then. listener.mu also guards the length of a listener's queue.
 // serving.mu and dormants.mu are leaves that are taken while packets are processed.
 // personalities.mu guards the flows and is held for short moments; only locks of package ether
 // are taken while it is held. neighborSweeper.mu guards its timer and listeners; it is taken while the stack's locks are

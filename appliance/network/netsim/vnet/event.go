@@ -149,9 +149,7 @@ func (c *conn) publishClosed(end string) {
 	if c.opened == 0 {
 		return
 	}
-	c.sock.mu.Lock()
-	sent, acknowledged := c.sock.acks.written, c.sock.acks.count()
-	c.sock.mu.Unlock()
+	sent, acknowledged := c.sock.counts()
 	events.Publish(c.host.options.Events, c.opened, ConnectionClosed{
 		c.local.AddrPort(), c.remote.AddrPort(), c.process, sent, acknowledged, c.received.Load(), end,
 	})

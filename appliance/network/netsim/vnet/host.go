@@ -159,7 +159,7 @@ func (h *Host) newStack() *stack.Stack {
 			ipv6.NewProtocolWithOptions(ipv6.Options{AutoGenLinkLocal: true}),
 		},
 		TransportProtocols: []stack.TransportProtocolFactory{
-			tcp.NewProtocolProbe(h.sockets.probe), // Reno
+			tcp.NewProtocol, // Reno
 			udp.NewProtocol, icmp.NewProtocol4, icmp.NewProtocol6,
 		},
 		// If this were set, a promiscuous stack would regard every source address as its

@@ -13,8 +13,9 @@ import (
 )
 
 // The following functions of gVisor process segments. They are not exported: gVisor calls them
-// on goroutines of its own, to which it hands each segment over. A test compares their
-// signatures with gVisor's source.
+// on goroutines of its own, to which it hands each segment over. completeState is not exported
+// either; gVisor offers its result only with each segment that arrives, which costs more than to
+// process most segments. A test compares the signatures with gVisor's source.
 
 //go:linkname handleSegments gvisor.dev/gvisor/pkg/tcpip/transport/tcp.(*Endpoint).handleSegmentsLocked
 func handleSegments(e *tcp.Endpoint) tcpip.Error
@@ -24,6 +25,12 @@ func resetConnection(e *tcp.Endpoint, err tcpip.Error)
 
 //go:linkname startTimeWait gvisor.dev/gvisor/pkg/tcpip/transport/tcp.startTimeWait
 func startTimeWait(e *tcp.Endpoint)
+
+// completeState describes the state of a connection that has been established.
+//
+//go:noescape
+//go:linkname completeState gvisor.dev/gvisor/pkg/tcpip/transport/tcp.(*Endpoint).completeStateLocked
+func completeState(e *tcp.Endpoint, s *tcp.TCPEndpointState)
 
 // LockConnection implements ether.SegmentReceiver. While an endpoint is locked as if by its
 // owner, the stack queues the segments that arrive for it, and wakes no goroutine.
@@ -69,6 +76,7 @@ func (s *socket) ProcessSegments() {
 		}
 	}
 	e.UnlockUser()
+	s.acknowledged()
 	if ended {
 		s.queue.Notify(
 			waiter.EventHUp | waiter.EventErr | waiter.ReadableEvents | waiter.WritableEvents)

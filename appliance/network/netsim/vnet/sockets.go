@@ -59,10 +59,9 @@ type socket struct {
 	opening     SocketOpened              // of a listener or UDP socket; of the event opened
 	opened      uint64
 
-	mu                sync.Mutex
-	bufferedAtProbe   int // bytes in the send buffer when the last segment arrived
-	writtenSinceProbe int // bytes written after that
-	acks              ackTracker
+	ackWaiters atomic.Int32 // callers of AwaitAcknowledged
+	mu         sync.Mutex
+	acks       ackTracker
 }
 
 // minSweep is the number of closed sockets from which on the registry looks for sockets that
@@ -86,24 +85,7 @@ const defaultSweepInterval = 65 * time.Second
 func (s *socket) addWritten(n int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.writtenSinceProbe += n
 	s.acks.addWritten(n)
-}
-
-// probe stores the stack's count of its send buffer, which the stack passes to its TCP probe
-// with each segment that arrives. It counts an acknowledged FIN as minus one byte.
-func (s *socket) probe(st *tcp.TCPEndpointState) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.bufferedAtProbe, s.writtenSinceProbe = st.SndBufState.SndBufUsed, 0
-	s.acks.update(&st.Sender)
-}
-
-// sendQ returns the length of the send queue in bytes.
-func (s *socket) sendQ() int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return max(0, s.bufferedAtProbe+s.writtenSinceProbe)
 }
 
 // add registers s. It returns false if the host is closed.
@@ -130,7 +112,7 @@ func (r *registry) addLocked(s *socket) bool {
 	return true
 }
 
-// setID registers s, whose connection now has its addresses, for the TCP probe.
+// setID registers s, whose connection now has its addresses, for LockConnection.
 func (r *registry) setID(s *socket) {
 	info, ok := s.ep.Info().(*stack.TransportEndpointInfo)
 	if !ok {
@@ -222,16 +204,6 @@ func (s *socket) isDone() bool {
 	}
 	state := tcp.EndpointState(s.ep.State())
 	return state == tcp.StateClose || state == tcp.StateError
-}
-
-// probe is the stack's TCP probe.
-func (r *registry) probe(st *tcp.TCPEndpointState) {
-	r.mu.RLock()
-	s := r.byID[stack.TransportEndpointID(st.ID)]
-	r.mu.RUnlock()
-	if s != nil {
-		s.probe(st)
-	}
 }
 
 func (r *registry) find(ep tcpip.Endpoint) *socket {
@@ -359,13 +331,16 @@ func (h *Host) row(ep tcpip.Endpoint) (network.Socket, bool) {
 	if row.State != "LISTEN" {
 		row.RecvQ, _ = ep.GetSockOptInt(tcpip.ReceiveQueueSizeOption)
 	}
-	h.sockets.describe(ep, &row)
+	if s := h.sockets.describe(ep, &row); s != nil {
+		row.SendQ = s.sendQ()
+	}
 	return row, true
 }
 
-// describe fills in the fields that the registry knows. It marks a connection that has not
-// been accepted yet by QLen 1, for countQueues.
-func (r *registry) describe(ep tcpip.Endpoint, row *network.Socket) {
+// describe fills in the fields that the registry knows, except for SendQ, and returns the socket. It
+// marks a connection that has not been accepted yet by QLen 1, for countQueues; then there is no
+// socket.
+func (r *registry) describe(ep tcpip.Endpoint, row *network.Socket) *socket {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
 	s := r.byEndpoint[ep]
@@ -373,14 +348,15 @@ func (r *registry) describe(ep tcpip.Endpoint, row *network.Socket) {
 		if row.State == "ESTABLISHED" || row.State == "CLOSE_WAIT" {
 			row.QLen = 1
 		}
-		return
+		return nil
 	}
 	s.describe(row)
+	return s
 }
 
-// describe fills in the fields that s knows. It is called with registry.mu held.
+// describe fills in the fields that s knows, except for SendQ. It is called with registry.mu held.
 func (s *socket) describe(row *network.Socket) {
-	row.Seq, row.SendQ, row.MaxQLen = s.seq, s.sendQ(), int(s.backlog.Load())
+	row.Seq, row.MaxQLen = s.seq, int(s.backlog.Load())
 	if !s.released {
 		row.Owner, row.User, row.Mapped = s.owner, s.user, s.mapped
 		row.PID, row.Workers = s.pid, slices.Clone(s.workers)
