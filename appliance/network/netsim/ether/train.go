@@ -19,6 +19,9 @@ type Train struct {
 	tcp     int    // offset of the TCP header
 	data    buffer.Buffer
 	size    int // bytes of data in each frame; the last frame may have less
+	// numbered says that the IPv4 identification of each frame is one more than that of the frame
+	// before, even if the first one is 0: whatever splits the train outside numbers it so.
+	numbered bool
 }
 
 // Headers returns the headers of the train: Ethernet, IP and TCP, with the length of a
@@ -88,6 +91,7 @@ func (t *Train) eachFrame(f func(v *buffer.View)) {
 	size := int(t.data.Size())
 	seq := binary.BigEndian.Uint32(t.headers[t.tcp+4:])
 	id := binary.BigEndian.Uint16(t.headers[headerLen+4:])
+	numbered := id != 0 || t.numbered
 	for at := 0; at < size; at += t.size {
 		k := min(t.size, size-at)
 		v := buffer.NewViewSize(len(t.headers) + k)
@@ -96,7 +100,7 @@ func (t *Train) eachFrame(f func(v *buffer.View)) {
 		_, _ = t.data.ReadAt(s.frame[s.data:], int64(at)) // does not fail: the data is in memory
 		binary.BigEndian.PutUint32(s.frame[t.tcp+4:], seq)
 		seq += uint32(k)
-		if s.v4() && id != 0 {
+		if s.v4() && numbered {
 			binary.BigEndian.PutUint16(s.frame[headerLen+4:], id)
 			id++
 		}
@@ -164,8 +168,9 @@ func (p *Port) dequeueTrain(t *Train) {
 	p.queued.Add(-int32(n))
 	p.counters.txPackets.Add(uint64(n))
 	p.counters.txBytes.Add(uint64(t.byteCount()))
-	p.showTrainToTaps(network.Out, t)
 	q := p.segment.findPort(dst)
+	t.numbered = t.numbered || q != nil && q.uplink != nil
+	p.showTrainToTaps(network.Out, t)
 	switch {
 	case q == nil || q == p || !q.uplink.isFor(p) || !p.uplink.isFor(q):
 	case p.cable.quality.Load() != nil || q.cable.quality.Load() != nil:

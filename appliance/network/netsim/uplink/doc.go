@@ -45,8 +45,9 @@
 // so does the fabric (ether.Train). A packet socket takes such pieces both ways, which costs a
 // fraction of the separate frames. The fabric's taps see separate frames nevertheless, with the
 // lengths and checksums that a network card gives them. A piece leaves only if the interface splits
-// data (ethtool -k: tcp-segmentation-offload). Whatever splits it numbers the IPv4 packets: with
-// that offload, their identification differs outside. Without it frames leave one by one.
+// data (ethtool -k: tcp-segmentation-offload). Without it frames leave one by one. Whatever splits
+// a piece numbers the IPv4 packets from the one on that the piece has, and the frames that the taps
+// see have the same numbers.
 //
 // # Two appliances with one address
 //

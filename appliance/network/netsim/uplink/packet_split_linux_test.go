@@ -95,6 +95,46 @@ func TestDataOfManySegmentsLeavesInNamespaces(t *testing.T) {
 	})
 }
 
+// Where a piece is split outside, the frames are those that a capture shows, to the byte.
+func TestSplitOutsideAsInACaptureInNamespaces(t *testing.T) {
+	if !tooltest.InNamespace(t) {
+		return
+	}
+	veth(t)
+	ip(t, true, "link add name sw0 type bridge")
+	ip(t, true, "link add name vx0 type veth peer name vx1")
+	ethtool(t, "vx0", "tso off gso off tx off") // so that the bridge splits what leaves there
+	for _, name := range []string{"vx0", "vx1", "sw0"} {
+		ip(t, false, "link set "+name+" addrgenmode none mtu 9000 up")
+	}
+	ip(t, false, "link set ve1 master sw0")
+	ip(t, false, "link set vx0 master sw0")
+	a := newWorld(t, 1, 1, "packet:ve0")
+	a.mustStart()
+	a.waitCarrier(true)
+	raw := newRawSocket(t, "vx1")
+	seen := make(chan []byte, 10)
+	defer a.machine.Tap(func(_ time.Time, d network.Direction, f []byte) {
+		if d == network.Out && f[13] == 0x00 {
+			seen <- bytes.Clone(f)
+		}
+	})()
+	for _, id := range []uint16{0, 7, 0xffff} {
+		f := outgoing(2500)
+		ipv4 := f[14:34]
+		binary.BigEndian.PutUint16(ipv4[4:], id)
+		binary.BigEndian.PutUint16(ipv4[10:], 0)
+		binary.BigEndian.PutUint16(ipv4[10:], checksum(ipv4, 0))
+		a.machine.TransmitTrainAfter(0, ether.NewTrain(f, 1000))
+		for i := range 3 {
+			header, got := raw.nextOffloaded()
+			if own := <-seen; header[1] != 0 || !bytes.Equal(got, own) {
+				t.Errorf("frame %d from the number %d is\n% x\nand in a capture\n% x", i, id, got[:54], own[:54])
+			}
+		}
+	}
+}
+
 // Packets that are longer than the interface takes do not leave.
 func TestInterfaceWithASmallMTUInNamespaces(t *testing.T) {
 	if !tooltest.InNamespace(t) {
