@@ -386,3 +386,33 @@ func TestUnpluggedCableOfALease(t *testing.T) {
 		t.Errorf("the server reports %s", got)
 	}
 }
+
+// A snapshot has the leases of the server, whose client has the same address after it is restored.
+func TestSnapshotHasLeases(t *testing.T) {
+	b := newLeased(t, leased, t.TempDir())
+	start(t, b)
+	first := waitBound(t, b, "Management")
+	if _, err := b.Snapshot(t.Context(), "leased"); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.Reset(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.Restore(t.Context(), "leased"); err != nil {
+		t.Fatal(err)
+	}
+	server, err := b.World().DHCPServer("server")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := server.Leases(); len(got) != 1 || got[0].Address != first.Address.Addr() || got[0].State != "bound" {
+		t.Errorf("the server has %+v", got)
+	}
+	if l := waitBound(t, b, "Management"); l.Address != first.Address {
+		t.Errorf("the client has %v, want %v", l.Address, first.Address)
+	}
+	if got := fmt.Sprint(server.Report()); !strings.Contains(got, "DHCPDISCOVER:1") ||
+		!strings.Contains(got, "DHCPREQUEST:2") {
+		t.Errorf("the server reports %s", got)
+	}
+}

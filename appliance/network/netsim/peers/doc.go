@@ -59,7 +59,8 @@
 // A dhcp receives by a socket that is bound to all addresses and to its interface, since clients
 // without an address broadcast. It replies to such a client with a frame of its own
 // (network.FrameSender), as a socket could reach the client only by ARP. Leases are measured by the
-// marks of the world's clock, and survive Stop, as a server's database does.
+// marks of the world's clock, and survive Stop, as a server's database does. A snapshot keeps them
+// with the wall times of their beginnings, so that client and server agree when a lease ends.
 //
 // # Time servers
 //
