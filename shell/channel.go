@@ -42,7 +42,7 @@ type channel struct {
 	localAddr  netip.Addr       // the appliance's
 	authority  *users.Authority // of a subsystem or of Exec; nil before it starts
 	exited     atomic.Bool
-	holdNext   func() // makes the next packet wait for the packet after it (combiner.HoldNext)
+	out        *combiner // of the connection
 }
 
 func (c *channel) Stderr() io.Writer      { return c.Channel.Stderr() }
@@ -52,11 +52,18 @@ func (c *channel) Check() error           { return c.authority.Err() }
 
 func (c *channel) Authority() *users.Authority { return c.authority }
 
+// BeginBulk announces that much data will be written, which EndBulk ends. What is written between
+// them may be sent a little later, and in larger pieces.
+func (c *channel) BeginBulk() { c.out.beginBulk() }
+
+// EndBulk sends what has been written since BeginBulk and not been sent.
+func (c *channel) EndBulk() error { return c.out.endBulk() }
+
 func (c *channel) Exit(status int) error {
 	if c.exited.Swap(true) {
 		return nil
 	}
-	c.holdNext()
+	c.out.HoldNext()
 	payload := binary.BigEndian.AppendUint32(nil, uint32(status))
 	if _, err := c.SendRequest("exit-status", false, payload); err != nil {
 		return err
@@ -100,7 +107,7 @@ func (r *runningServer) serveChannel(
 		account:    account,
 		clientAddr: c.addr,
 		localAddr:  addrOf(c.LocalAddr()),
-		holdNext:   c.out.HoldNext,
+		out:        &c.out,
 	}}
 	h.serve(requests)
 }
@@ -140,7 +147,7 @@ func (h *channelHandler) serve(requests <-chan *gossh.Request) {
 		ok, prog := h.handle(ctx, req)
 		if req.WantReply {
 			if ok && req.Type == "shell" {
-				h.ch.holdNext() // until the first prompt, which follows at once
+				h.ch.out.HoldNext() // until the first prompt, which follows at once
 			}
 			req.Reply(ok, nil) //nolint:errcheck // the loop ends with the connection
 		}

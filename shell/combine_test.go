@@ -153,3 +153,90 @@ func startSubsystem(t *testing.T, c *gossh.Client, name string) (io.Writer, io.R
 	}
 	return in, out
 }
+
+// A bulkWriter is the side of a channel that sends much data.
+type bulkWriter interface {
+	io.Writer
+	BeginBulk()
+	EndBulk() error
+}
+
+// startBulk starts a server with the subsystem "bulk", which calls f for each byte that it receives,
+// and opens the subsystem.
+func startBulk(
+	t *testing.T, c clock.Clock, f func(b byte, w bulkWriter),
+) (in io.Writer, out io.Reader, listener *countingListener) {
+	app, _ := newAppliance(t)
+	listener = &countingListener{}
+	s := startServer(t, app, func(s *shell.Server) {
+		s.SetConnClock(c)
+		s.Listen = func(context.Context) (net.Listener, error) {
+			var err error
+			listener.Listener, err = net.Listen("tcp", "127.0.0.1:0")
+			return listener, err
+		}
+		s.Subsystems = map[string]func(context.Context, shell.Channel){
+			"bulk": func(_ context.Context, ch shell.Channel) {
+				for b := make([]byte, 1); ; {
+					if _, err := io.ReadFull(ch, b); err != nil {
+						return
+					}
+					f(b[0], ch.(bulkWriter))
+				}
+			},
+		}
+	})
+	in, out = startSubsystem(t, dial(t, s), "bulk")
+	return in, out, listener
+}
+
+// Packets of bulk data are sent in large pieces, in their order, and the rest with EndBulk.
+func TestBulkIsSentInLargePieces(t *testing.T) {
+	const packet, packets = 32 << 10, 17
+	in, out, listener := startBulk(t, clock.NewFake(epoch), func(b byte, w bulkWriter) {
+		w.BeginBulk()
+		w.BeginBulk() // as by another channel
+		for i := range packets {
+			w.Write(bytes.Repeat([]byte{b + byte(i)}, packet)) //nolint:errcheck // the client finds that
+		}
+		w.EndBulk() //nolint:errcheck // likewise
+		w.EndBulk() //nolint:errcheck // likewise
+	})
+	for round := range 3 {
+		before := listener.writes.Load()
+		in.Write([]byte{byte(round)}) //nolint:errcheck // the read fails as well
+		got := make([]byte, packet*packets)
+		if _, err := io.ReadFull(out, got); err != nil {
+			t.Fatal(err)
+		}
+		for i, b := range got {
+			if want := byte(round + i/packet); b != want {
+				t.Fatalf("byte %d is %d, want %d", i, b, want)
+			}
+		}
+		if n := listener.writes.Load() - before; n != 5 {
+			t.Errorf("the server has written %d times for %d packets of 32 KiB, want 5", n, packets)
+		}
+	}
+}
+
+// Bulk data that is no whole piece is sent after a moment: more may only follow when the client has
+// received it.
+func TestBulkDoesNotWaitForMore(t *testing.T) {
+	in, out, _ := startBulk(t, clock.System(), func(b byte, w bulkWriter) {
+		switch b {
+		case 'a':
+			w.BeginBulk()
+			w.Write([]byte("first")) //nolint:errcheck // the client finds that it is missing
+		case 'b':
+			w.Write([]byte("second")) //nolint:errcheck // likewise
+		}
+	})
+	for _, x := range []struct{ key, want string }{{"a", "first"}, {"b", "second"}} {
+		in.Write([]byte(x.key)) //nolint:errcheck // the read fails as well
+		got := make([]byte, len(x.want))
+		if _, err := io.ReadFull(out, got); err != nil || string(got) != x.want {
+			t.Errorf("received %q, %v; want %q", got, err, x.want)
+		}
+	}
+}

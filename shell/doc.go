@@ -92,7 +92,8 @@
 // Output is collected and sent in one piece (output.go): the echo of a command, its output and the
 // next prompt are usually one packet. Packets of the protocol that follow each other are sent in
 // one segment (combine.go), and so are the two pieces in which the library writes a long packet. That
-// saves a quarter of the server's segments in a login, and a third of the writes of a transfer.
+// saves a quarter of the server's segments in a login. A subsystem that sends much data says so
+// (BeginBulk), and it leaves in pieces of 128 KiB, which saves a quarter of the processor time.
 //
 // # Key exchanges
 //

@@ -185,10 +185,11 @@ func (s *Server) closeConnections(match func(*connection) bool) {
 // A runningServer is a Server between Start and Stop.
 type runningServer struct {
 	*Server
-	runCtx  context.Context // Stop cancels it; its cause is a StoppedError
-	limits  Limits
-	catalog func() *catalog // made at the first session
-	ssh     *ssh.Server
+	bulkBuffers sync.Pool       // see combiner
+	runCtx      context.Context // Stop cancels it; its cause is a StoppedError
+	limits      Limits
+	catalog     func() *catalog // made at the first session
+	ssh         *ssh.Server
 
 	firstKey gossh.Signer
 	lazyKeys []*lazySigner
@@ -308,6 +309,7 @@ func (r *runningServer) admit(conn net.Conn) *connection {
 		hello: newClientHello(r.firstKey.PublicKey().Type()),
 	}
 	c.out.conn, c.out.timers, c.out.clock = conn, &c.timers, r.connClock
+	c.out.buffers = &r.bulkBuffers
 	c.out.handshake.Store(true)
 	c.stopHandshakeTimer = c.timers.AfterFunc(r.connClock, r.limits.HandshakeTimeout,
 		func() { c.end(fmt.Sprintf("nobody has logged in within %v", r.limits.HandshakeTimeout)) })

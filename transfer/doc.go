@@ -17,13 +17,18 @@
 // recover, so each handler recovers panics itself. The library does not limit the open handles and
 // does not check whether there is room for a SETSTAT that sets the size; the handlers do both.
 //
-// The library's page allocator is off. It would save a third of the processor time of a get, which
-// goes into garbage collection, but it keeps two pages of 256 KiB for each request in flight: 30
-// MiB for each transfer.
+// The stream between the library and the client (sftpStream) answers requests to read itself, with
+// one buffer for all of them. The library would allocate 256 KiB for each request, or with its page
+// allocator keep 30 MiB for each transfer.
 //
 // The library does not know OpenSSH's extension limits@openssh.com, without which clients read 32 KiB
-// at a time. sftpStream adds it, and joins the pieces in which the library writes answers to whole
+// at a time. The stream adds it, and joins the pieces in which the library writes answers to whole
 // packets of SSH.
+//
+// # Bulk data
+//
+// A channel that sends data in larger pieces if it knows that much follows (shell's) is told so by
+// BeginBulk and EndBulk.
 //
 // # SCP
 //

@@ -132,6 +132,9 @@ func (s *scpSession) sendFile(name string) error {
 // sendBytes sends size bytes of f. If f cannot be read to that size, it sends zeros for the rest,
 // because the client expects size bytes, and returns the error as readErr.
 func (s *scpSession) sendBytes(f *files.File, size int64) (readErr, err error) {
+	if size > bulkLeast {
+		defer beginBulk(s.out, &err)()
+	}
 	buf := make([]byte, min(256<<10, max(size, 1)))
 	for size > 0 {
 		n := int(min(size, int64(len(buf))))

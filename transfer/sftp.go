@@ -41,7 +41,8 @@ func ServeSFTP(ctx context.Context, ch io.ReadWriteCloser, area *files.Area, o S
 		done:       doneFunc(o.Done),
 		logger:     loggerOrDiscard(o.Logger),
 	}
-	stream := &sftpStream{ReadWriteCloser: ch, maxHandles: s.maxHandles}
+	stream := newSFTPStream(ch, s)
+	defer stream.reads.endBulk() //nolint:errcheck // the session has ended
 	server := sftp.NewRequestServer(stream,
 		sftp.Handlers{FileGet: s, FilePut: s, FileCmd: s, FileList: s},
 		sftp.WithStartDirectory(files.Home), sftp.WithRSMaxTxPacket(maxSFTPData))
@@ -87,6 +88,8 @@ type sftpSession struct {
 	logf       func(format string, args ...any)
 	done       func(Transferred)
 	logger     *slog.Logger
+
+	lastRead atomic.Pointer[sftpFile] // the file that was read last; see sftpStream.learn
 
 	mu          sync.Mutex
 	openHandles int
@@ -193,6 +196,7 @@ type sftpFile struct {
 }
 
 func (h *sftpFile) ReadAt(p []byte, off int64) (int, error) {
+	h.s.lastRead.Store(h)
 	n, err := h.file.ReadAt(p, off)
 	h.bytes.Add(int64(n))
 	return n, toSFTPError(err)

@@ -10,7 +10,10 @@ import (
 // Packet types of SFTP (draft-ietf-secsh-filexfer-02).
 const (
 	sftpVersion       = 2
+	sftpClose         = 4
+	sftpRead          = 5
 	sftpStatus        = 101
+	sftpData          = 103
 	sftpExtended      = 200
 	sftpExtendedReply = 201
 )
@@ -28,10 +31,11 @@ const (
 )
 
 // An sftpStream is the channel between the SFTP library and the client. It passes everything on,
-// with two changes:
+// with three changes:
 //
 //   - It adds OpenSSH's extension limits@openssh.com, which the library does not have: a client that
 //     asks for the limits may read and write maxSFTPData bytes at a time, in place of 32 KiB.
+//   - It answers requests to read itself, see answerRead.
 //   - It writes whole packets of SSH. The library writes the few bytes before the data of an answer
 //     separately, and each Write of a channel is at least one packet of SSH. While the client awaits
 //     further data, the end of an answer waits for the answer after it, which the library writes
@@ -40,70 +44,140 @@ const (
 // Read and Write may be called at the same time, but each by one goroutine at a time.
 type sftpStream struct {
 	io.ReadWriteCloser
-	maxHandles int
+	session *sftpSession
 
 	// Used by Read.
-	head   []byte // the first bytes of the request that is read, up to requestHead
-	unread int    // bytes of that request that follow head
+	in       []byte // what has been received and not been looked at
+	inBuffer [inSize]byte
+	head     []byte // what the library reads next, a part of in
+	body     int64  // bytes of the same request that follow
+	err      error  // what Read returns after head
+	reads    sftpReads
 
 	mu      sync.Mutex
-	pending int      // requests that have been read and not been answered
-	limits  []uint32 // the numbers of those of them that ask for the limits
+	idle    sync.Cond // signaled when pending is 0 or failed is set; its lock is mu
+	pending int       // requests that the library has read and not answered
+	failed  bool      // an answer could not be written
+	limits  []uint32  // the numbers of those of them that ask for the limits
 
 	// Used by Write.
 	out       []byte // what has not been written to the channel
 	remaining int    // bytes of the answer that is being written that are still to come
 }
 
+// inSize is the number of bytes that are received at a time, except for the data of a request to
+// write: a few dozen requests to read.
+const inSize = 2 << 10
+
 // requestHead is the length of the beginning of a request that asks for the limits: length, type,
 // number and name.
 const requestHead = 4 + 1 + 4 + 4 + len(limitsExtension)
 
+// newSFTPStream returns a stream over ch for the session. The caller must call close when the library
+// has ended.
+func newSFTPStream(ch io.ReadWriteCloser, session *sftpSession) *sftpStream {
+	s := &sftpStream{ReadWriteCloser: ch, session: session}
+	s.idle.L = &s.mu
+	return s
+}
+
 // Read implements io.Reader.
 func (s *sftpStream) Read(p []byte) (int, error) {
-	n, err := s.ReadWriteCloser.Read(p)
-	s.observe(p[:n])
+	for len(s.head) == 0 && s.body == 0 {
+		if s.err != nil {
+			return 0, s.err
+		}
+		s.err = s.next()
+	}
+	if len(s.head) > 0 {
+		n := copy(p, s.head)
+		s.head = s.head[n:]
+		return n, nil
+	}
+	p = p[:min(int64(len(p)), s.body)]
+	n, err := copy(p, s.in), error(nil)
+	if s.in = s.in[n:]; n == 0 {
+		n, err = s.ReadWriteCloser.Read(p)
+	}
+	s.body -= int64(n)
 	return n, err
 }
 
-// observe follows where requests begin and end.
-func (s *sftpStream) observe(b []byte) {
-	for len(b) > 0 {
-		if s.unread > 0 {
-			n := min(s.unread, len(b))
-			b, s.unread = b[n:], s.unread-n
-		} else {
-			n := min(s.headLen()-len(s.head), len(b))
-			s.head = append(s.head, b[:n]...)
-			if b = b[n:]; len(s.head) < s.headLen() {
-				continue
+// next receives the beginning of a request. It answers the request, or passes it to the library. If
+// the client sends no more, next passes what it has received, and returns io.EOF.
+func (s *sftpStream) next() error {
+	length, err := s.fillHead()
+	if err != nil {
+		s.head, s.in = s.in, nil
+		return err
+	}
+	if len(s.in) > 4 && length > 4 && (s.in[4] == sftpRead || s.in[4] == sftpClose) {
+		s.learn()
+		if length <= maxReadRequest {
+			answered, err := s.answer(s.in[:length])
+			if answered {
+				s.in = s.in[length:]
 			}
-			s.unread = 4 + int(binary.BigEndian.Uint32(s.head)) - len(s.head)
-		}
-		if s.unread <= 0 {
-			s.request(s.head)
-			s.head, s.unread = s.head[:0], 0
+			if answered || err != nil {
+				return err
+			}
 		}
 	}
-}
-
-// headLen returns the length that head must have.
-func (s *sftpStream) headLen() int {
-	if len(s.head) < 4 {
-		return 4
+	if err := s.reads.endBulk(); err != nil { // the library's answer must not wait
+		return err
 	}
-	n := binary.BigEndian.Uint32(s.head)
-	return int(min(4+uint64(n), uint64(requestHead)))
+	n := min(int64(len(s.in)), length)
+	s.head, s.in, s.body = s.in[:n], s.in[n:], length-n
+	s.request(s.head)
+	return nil
 }
 
-// request counts a request that has been read. head is its beginning.
+// fillHead receives as much of a request as must be seen, and returns the length of the request.
+func (s *sftpStream) fillHead() (length int64, err error) {
+	if err := s.fill(4); err != nil {
+		return 0, err
+	}
+	length = 4 + int64(binary.BigEndian.Uint32(s.in))
+	if length == 4 || length > 4+maxSFTPPacket { // the library does not read more of it
+		return length, nil
+	}
+	if err := s.fill(4 + 1); err != nil {
+		return length, err
+	}
+	switch kind := s.in[4]; {
+	case kind == sftpExtended:
+		err = s.fill(int(min(length, int64(requestHead))))
+	case (kind == sftpRead || kind == sftpClose) && length <= maxReadRequest:
+		err = s.fill(int(length))
+	}
+	return length, err
+}
+
+// fill receives until in has n bytes, which must not be more than inSize.
+func (s *sftpStream) fill(n int) error {
+	for len(s.in) < n {
+		if err := s.reads.endBulk(); err != nil { // before the client has to send something
+			return err
+		}
+		if cap(s.in) < inSize {
+			s.in = s.inBuffer[:copy(s.inBuffer[:], s.in)]
+		}
+		k, err := s.ReadWriteCloser.Read(s.in[len(s.in):inSize])
+		if s.in = s.in[:len(s.in)+k]; err != nil && len(s.in) < n {
+			return err
+		}
+	}
+	return nil
+}
+
+// request counts a request that the library reads. head is its beginning.
 func (s *sftpStream) request(head []byte) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.pending++
-	if len(head) == requestHead && head[4] == sftpExtended &&
+	if len(head) >= requestHead && head[4] == sftpExtended &&
 		binary.BigEndian.Uint32(head[9:]) == uint32(len(limitsExtension)) &&
-		string(head[13:]) == limitsExtension {
+		string(head[13:requestHead]) == limitsExtension {
 		s.limits = append(s.limits, binary.BigEndian.Uint32(head[5:]))
 	}
 }
@@ -119,15 +193,18 @@ func (s *sftpStream) Write(p []byte) (int, error) {
 	if s.remaining -= len(p); s.remaining < 0 {
 		s.remaining = 0
 	}
-	if err := s.collect(p); err != nil {
+	err := s.collect(p)
+	if err == nil && s.remaining == 0 && s.isLast() {
+		err = s.flush()
+		s.out = nil // an idle session keeps no buffer
+	}
+	if err != nil || s.remaining == 0 {
+		s.answered(err)
+	}
+	if err != nil {
 		return 0, err
 	}
-	if s.remaining > 0 || s.answered() > 0 {
-		return n, nil
-	}
-	err := s.flush()
-	s.out = nil // an idle session keeps no buffer
-	return n, err
+	return n, nil
 }
 
 // collect writes p in chunks to the channel, and keeps the rest.
@@ -158,12 +235,35 @@ func (s *sftpStream) flush() error {
 	return err
 }
 
-// answered counts an answer, and returns the number of requests that have not been answered.
-func (s *sftpStream) answered() int {
+// isLast reports whether the answer that is being written is that of the last request that the
+// library has read.
+func (s *sftpStream) isLast() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.pending <= 1
+}
+
+// answered counts an answer that has been written, or could not be written because of err.
+func (s *sftpStream) answered(err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.pending--
-	return s.pending
+	if err != nil {
+		s.failed = true
+	}
+	if s.pending <= 0 || s.failed {
+		s.idle.Broadcast()
+	}
+}
+
+// awaitIdle blocks until the library has answered all requests, and reports whether it could.
+func (s *sftpStream) awaitIdle() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for s.pending > 0 && !s.failed {
+		s.idle.Wait()
+	}
+	return !s.failed
 }
 
 // change returns what the client gets for an answer of the library. answer is the answer, or its
@@ -196,7 +296,7 @@ func (s *sftpStream) asksForLimits(id uint32) bool {
 func (s *sftpStream) limitsReply(id uint32) []byte {
 	b := []byte{0, 0, 0, 1 + 4 + 4*8, sftpExtendedReply}
 	b = binary.BigEndian.AppendUint32(b, id)
-	for _, limit := range []int{maxSFTPPacket, maxSFTPData, maxSFTPData, s.maxHandles} {
+	for _, limit := range []int{maxSFTPPacket, maxSFTPData, maxSFTPData, s.session.maxHandles} {
 		b = binary.BigEndian.AppendUint64(b, uint64(limit))
 	}
 	return b

@@ -40,14 +40,14 @@ func sftpPacket(kind byte, id uint32, body ...byte) []byte {
 }
 
 func TestSFTPStreamWritesWholeChunks(t *testing.T) {
-	const sftpRead, data = 5, 103
-	requests := slices.Concat(sftpPacket(1, 3), sftpPacket(sftpRead, 1, make([]byte, 20)...),
-		sftpPacket(sftpRead, 2, make([]byte, 20)...))
+	const readDir, data = 12, 103 // the stream itself answers requests to read files
+	requests := slices.Concat(sftpPacket(1, 3), sftpPacket(readDir, 1, make([]byte, 20)...),
+		sftpPacket(readDir, 2, make([]byte, 20)...))
 	for name, r := range map[string]io.Reader{
 		"at once": bytes.NewReader(requests), "byte by byte": iotest.OneByteReader(bytes.NewReader(requests)),
 	} {
 		ch := &recordedChannel{Reader: r}
-		s := &sftpStream{ReadWriteCloser: ch, maxHandles: 1}
+		s := newSFTPStream(ch, &sftpSession{maxHandles: 1})
 		if got, err := io.ReadAll(s); !bytes.Equal(got, requests) || err != nil {
 			t.Fatalf("%s: read %x, %v", name, got, err)
 		}
@@ -90,7 +90,7 @@ func TestSFTPStreamAnswersForLimits(t *testing.T) {
 		sftpPacket(sftpExtended, 8, appendString(nil, "unknown@example.com")...),
 		sftpPacket(sftpExtended, 9, appendString(nil, limitsExtension+"x")...),
 		sftpPacket(4, 10, name...)))}
-	s := &sftpStream{ReadWriteCloser: ch, maxHandles: 256}
+	s := newSFTPStream(ch, &sftpSession{maxHandles: 256})
 	if _, err := io.ReadAll(s); err != nil {
 		t.Fatal(err)
 	}
