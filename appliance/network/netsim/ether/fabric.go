@@ -43,6 +43,7 @@ type Fabric struct {
 	pumping     bool    // a goroutine drains the queue, or the pump has been woken to do it
 	delayLine   delayLine
 	deferred    []func() // see Defer
+	spareDefers []func() // an empty slice, memory for the next deferred functions
 	closed      bool
 
 	// Used by the pump only.
@@ -196,11 +197,11 @@ func (f *Fabric) drain(limit int) {
 				f.queue, f.spare = nil, nil
 			}
 			deferred := f.deferred
-			f.deferred = nil
-			f.mu.Unlock()
-			for _, fn := range deferred {
-				fn()
+			if len(deferred) > 0 {
+				f.deferred, f.spareDefers = f.spareDefers, nil
 			}
+			f.mu.Unlock()
+			f.callDeferred(deferred)
 			return
 		}
 		if limit > 0 && n == limit {
@@ -220,6 +221,20 @@ func (f *Fabric) drain(limit int) {
 		}
 		f.merger.flush()
 	}
+}
+
+// callDeferred calls deferred functions. The slice then serves for later ones, unless there were many.
+func (f *Fabric) callDeferred(deferred []func()) {
+	for _, fn := range deferred {
+		fn()
+	}
+	if len(deferred) == 0 || cap(deferred) > maxIdleQueue {
+		return
+	}
+	clear(deferred)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.spareDefers = deferred[:0]
 }
 
 // handle takes the frame, train or function of an event through the stages that follow.

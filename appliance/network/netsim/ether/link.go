@@ -42,13 +42,13 @@ func (l *link) deliver(v *buffer.View, more ...*buffer.View) {
 	if wrap != nil && !isResolution(frame) {
 		wrap = nil
 	}
+	if wrap != nil {
+		(*wrap)(func() { l.dispatch(buffer.MakeWithView(v), 1, false) })
+		return
+	}
 	b := buffer.MakeWithView(v)
 	for _, x := range more {
 		_ = b.Append(x) // fails for nil only
-	}
-	if wrap != nil {
-		(*wrap)(func() { l.dispatch(b, 1+len(more), false) })
-		return
 	}
 	if len(more) == 0 {
 		defer l.lockConnection(frame).unlock()

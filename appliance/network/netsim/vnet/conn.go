@@ -26,6 +26,11 @@ type conn struct {
 	flow          *flow // nil: the machine has no personality
 	watch         watch
 
+	// What the stack writes to, and reads from. They are here so that they are not allocated with
+	// each call.
+	readTo    tcpip.SliceWriter // guarded by reads.mu
+	writeFrom bytes.Reader      // guarded by writes.mu
+
 	received atomic.Int64 // bytes that have been read
 	opened   uint64       // the number of the event that it was opened; 0: none was published
 	process  string       // of that event
@@ -71,7 +76,8 @@ func (c *conn) Read(b []byte) (int, error) { return c.read(b, true) }
 func (c *conn) read(b []byte, wait bool) (int, error) {
 	c.reads.mu.Lock()
 	defer c.reads.mu.Unlock()
-	w := tcpip.SliceWriter(b)
+	c.readTo = b
+	defer func() { c.readTo = nil }()
 	for {
 		if err := c.reads.err(); err != nil {
 			return 0, c.opError("read", "read", err)
@@ -79,7 +85,7 @@ func (c *conn) read(b []byte, wait bool) (int, error) {
 		if len(b) == 0 {
 			return 0, nil
 		}
-		res, err := c.ep.Read(&w, tcpip.ReadOptions{})
+		res, err := c.ep.Read(&c.readTo, tcpip.ReadOptions{})
 		switch {
 		case err == nil:
 			if c.flow != nil {
@@ -105,7 +111,8 @@ func (c *conn) read(b []byte, wait bool) (int, error) {
 func (c *conn) Write(b []byte) (int, error) {
 	c.writes.mu.Lock()
 	defer c.writes.mu.Unlock()
-	var r bytes.Reader
+	r := &c.writeFrom
+	defer r.Reset(nil)
 	n := 0
 	for {
 		if err := c.writes.err(); err != nil {
@@ -115,7 +122,7 @@ func (c *conn) Write(b []byte) (int, error) {
 			return n, nil
 		}
 		r.Reset(b[n:])
-		k, err := c.write(&r)
+		k, err := c.write(r)
 		n += k
 		switch {
 		case err == nil:

@@ -95,12 +95,13 @@ func (g *gateway) receive(frame []byte) {
 	case typeARP:
 		g.handleARP(frame)
 	case typeIPv4, typeIPv6:
-		p, ok := parse(frame)
-		if !ok || g.handleNDP(&p) || ether.MAC(frame[:6]) != g.mac ||
+		p := &g.wan.received
+		*p = packet{}
+		if !p.parse(frame) || g.handleNDP(p) || ether.MAC(frame[:6]) != g.mac ||
 			!routable(p.src) || !routable(p.dst) && !g.isLocal(p.dst) {
 			return
 		}
-		g.wan.forward(g, &p)
+		g.wan.forward(g, p)
 	}
 }
 

@@ -100,6 +100,7 @@ type WAN struct {
 
 	// Used by the pump only.
 	steps    []step // memory for the steps of the next transit
+	received packet // the packet that a gateway is handling
 	lastIPID uint16 // IP identification of the latest IPv4 packet that a router sent
 }
 
