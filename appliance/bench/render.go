@@ -2,13 +2,10 @@ package bench
 
 import (
 	"bytes"
-	"crypto/sha256"
 	"embed"
-	"encoding/hex"
 	"fmt"
 	"html/template"
 	"io/fs"
-	"mime"
 	"net/http"
 	"path"
 	"strconv"
@@ -16,6 +13,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/esasim/esasim/appliance/assets"
 	"github.com/esasim/esasim/appliance/network/netsim"
 )
 
@@ -46,44 +44,8 @@ var templates = sync.OnceValue(func() map[string]*template.Template {
 	return sets
 })
 
-// An asset is an embedded file. Its name in pages has a digest of its content, so that browsers may
-// keep it for ever.
-type asset struct {
-	data []byte
-	kind string
-}
-
-var assets = sync.OnceValues(func() (byName map[string]asset, paths map[string]string) {
-	byName, paths = map[string]asset{}, map[string]string{}
-	entries, err := assetFiles.ReadDir("assets")
-	if err != nil {
-		panic(err) // it is embedded
-	}
-	for _, e := range entries {
-		data, err := assetFiles.ReadFile("assets/" + e.Name())
-		if err != nil {
-			panic(err)
-		}
-		sum := sha256.Sum256(data)
-		stem, ext, _ := strings.Cut(e.Name(), ".")
-		name := stem + "-" + hex.EncodeToString(sum[:6]) + "." + ext
-		byName[name] = asset{data, mime.TypeByExtension("." + ext)}
-		paths[stem+"_"+ext] = "/assets/" + name
-	}
-	return byName, paths
-})
-
-func serveAsset(w http.ResponseWriter, r *http.Request) {
-	byName, _ := assets()
-	a, ok := byName[r.PathValue("name")]
-	if !ok {
-		http.NotFound(w, r)
-		return
-	}
-	w.Header().Set("Content-Type", a.kind)
-	w.Header().Set("Cache-Control", "public, max-age=31536000, immutable")
-	_, _ = w.Write(a.data) // an error means that the client has gone
-}
+// theAssets holds the style sheets and scripts of the pages.
+var theAssets = sync.OnceValue(func() *assets.Set { return assets.Read(assetFiles, "assets") })
 
 // A page is what a handler gives to its template.
 type page struct {
@@ -122,9 +84,8 @@ type layoutData struct {
 
 // render answers with a page.
 func (s *Server) render(v *visit, status int, name string, p page) error {
-	_, paths := assets()
 	data := layoutData{
-		page: p, Here: sectionOf(v.URL.Path), Menu: menu(), Assets: paths, Form: s.access.form,
+		page: p, Here: sectionOf(v.URL.Path), Menu: menu(), Assets: theAssets().Paths(), Form: s.access.form,
 		Hostname: s.box.Appliance().Hostname(), Topology: s.box.World().Topology().File,
 	}
 	return answerHTML(v.w, status, name, "layout", data)
@@ -168,11 +129,10 @@ func answerHTML(w http.ResponseWriter, status int, name, define string, data any
 
 // showLogin answers a client that may not use the page.
 func showLogin(w http.ResponseWriter, status int, title, text string) {
-	_, paths := assets()
 	data := struct {
 		Title, Text string
 		Assets      map[string]string
-	}{title, text, paths}
+	}{title, text, theAssets().Paths()}
 	if answerHTML(w, status, "login.html", "login", data) != nil {
 		http.Error(w, title, status)
 	}

@@ -13,6 +13,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/esasim/esasim/appliance/assets"
 	"github.com/esasim/esasim/appliance/box"
 	"github.com/esasim/esasim/appliance/network/netsim"
 	"github.com/esasim/esasim/appliance/network/netsim/topology"
@@ -77,7 +78,9 @@ func New(o Options) *Server {
 	for _, r := range s.routes() {
 		s.mux.HandleFunc(r.pattern, s.handlerOf(r.answer))
 	}
-	s.mux.HandleFunc("GET /assets/{name}", serveAsset)
+	s.mux.HandleFunc("GET "+assets.Folder+"{name}", func(w http.ResponseWriter, r *http.Request) {
+		theAssets().Serve(w, r) // read at the first request
+	})
 	return s
 }
 

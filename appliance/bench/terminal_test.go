@@ -11,12 +11,13 @@ import (
 	"github.com/coder/websocket"
 
 	"github.com/esasim/esasim/appliance/appliancetest"
+	"github.com/esasim/esasim/appliance/browsertest"
 )
 
 // dialTerminal opens a terminal. Each change is made to the header of the request.
 func (c *client) dialTerminal(t *testing.T, change func(http.Header)) (*websocket.Conn, error) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), stepTimeout)
+	ctx, cancel := context.WithTimeout(t.Context(), browsertest.StepTimeout)
 	t.Cleanup(cancel)
 	header := http.Header{}
 	if change != nil {
@@ -33,7 +34,7 @@ func (c *client) dialTerminal(t *testing.T, change func(http.Header)) (*websocke
 // readUntil returns the output up to a text.
 func readUntil(t *testing.T, conn *websocket.Conn, text string) string {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), stepTimeout)
+	ctx, cancel := context.WithTimeout(t.Context(), browsertest.StepTimeout)
 	defer cancel()
 	var out strings.Builder
 	for !strings.Contains(out.String(), text) {
@@ -129,24 +130,24 @@ func TestBrowserTerminal(t *testing.T) {
 	w.open("/terminal")
 	shows := func(text string) {
 		t.Helper()
-		w.do(chromedp.WaitReady(byXPath(`//*[@data-glass]/div[contains(., %q)]`, text)))
+		w.Do(chromedp.WaitReady(browsertest.XPath(`//*[@data-glass]/div[contains(., %q)]`, text)))
 	}
 	keys := chromedp.CSS("[data-keys]")
 	shows("login:")
-	w.do(chromedp.SendKeys(keys, "admin\r"))
+	w.Do(chromedp.SendKeys(keys, "admin\r"))
 	shows("assword:")
-	w.do(chromedp.SendKeys(keys, appliancetest.Passphrase+"\r"))
+	w.Do(chromedp.SendKeys(keys, appliancetest.Passphrase+"\r"))
 	shows("example.com> ")
 	// "versionx", without the x; then the beginning of a word that Tab completes.
-	w.do(chromedp.SendKeys(keys, "versionx\b\r"))
+	w.Do(chromedp.SendKeys(keys, "versionx\b\r"))
 	shows("Model: C100V")
-	w.do(chromedp.SendKeys(keys, "dnsfl\t"))
+	w.Do(chromedp.SendKeys(keys, "dnsfl\t"))
 	shows("example.com> dnsflush")
 	paste(w, "hostname\n")
 	shows("The command takes no arguments.")
 	w.picture("terminal")
-	w.do(chromedp.SendKeys(keys, "\x1b\t"))
-	if ask(w, chromedp.Evaluate[bool](`document.activeElement.matches("[data-keys]")`)) {
+	w.Do(chromedp.SendKeys(keys, "\x1b\t"))
+	if browsertest.Ask(w.Window, chromedp.Evaluate[bool](`document.activeElement.matches("[data-keys]")`)) {
 		t.Error("Escape and Tab do not leave the terminal")
 	}
 }
@@ -154,7 +155,7 @@ func TestBrowserTerminal(t *testing.T) {
 // paste pastes a text into the terminal.
 func paste(w *window, text string) {
 	w.t.Helper()
-	ask(w, chromedp.Evaluate[bool](fmt.Sprintf(`(() => {
+	browsertest.Ask(w.Window, chromedp.Evaluate[bool](fmt.Sprintf(`(() => {
 		const data = new DataTransfer();
 		data.setData("text", %q);
 		const e = new ClipboardEvent("paste", { clipboardData: data, cancelable: true });

@@ -9,6 +9,7 @@ import (
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/chromedp"
 	"github.com/esasim/esasim/appliance/appliancetest"
+	"github.com/esasim/esasim/appliance/browsertest"
 	"github.com/esasim/esasim/appliance/capture"
 	"github.com/esasim/esasim/appliance/config"
 	"github.com/esasim/esasim/appliance/users"
@@ -17,15 +18,15 @@ import (
 // announced waits until the page tells screen readers something, and returns it.
 func (w *window) announced() string {
 	w.t.Helper()
-	w.do(chromedp.WaitReady(byXPath(`//*[@data-announce][text()]`)))
-	return ask(w, chromedp.Evaluate[string](
+	w.Do(chromedp.WaitReady(browsertest.XPath(`//*[@data-announce][text()]`)))
+	return browsertest.Ask(w.Window, chromedp.Evaluate[string](
 		`document.querySelector("[data-announce]").textContent`))
 }
 
 // focused returns the text of the element that has the focus.
 func (w *window) focused() string {
 	w.t.Helper()
-	return ask(w, chromedp.Evaluate[string](`document.activeElement.textContent`))
+	return browsertest.Ask(w.Window, chromedp.Evaluate[string](`document.activeElement.textContent`))
 }
 
 // The page shows changes of other sessions without a reload.
@@ -40,8 +41,8 @@ func TestBrowserSeesChangesOfOtherSessions(t *testing.T) {
 	if err := captures.SetSettings(set); err != nil {
 		t.Fatal(err)
 	}
-	w.sees("7 MB")
-	w.sees("Run Capture Indefinitely")
+	w.Sees("7 MB")
+	w.Sees("Run Capture Indefinitely")
 	store := func(name string) {
 		if err := box.Appliance().Files.WriteFile("data/pub/diagnostic/"+name,
 			[]byte("not a capture")); err != nil {
@@ -49,14 +50,14 @@ func TestBrowserSeesChangesOfOtherSessions(t *testing.T) {
 		}
 	}
 	store("one.cap")
-	w.sees("one.cap")
+	w.Sees("one.cap")
 	store("two.cap")
-	w.sees("two.cap")
-	w.do(chromedp.Focus(byXPath(`//a[text()="one.cap"]`)))
+	w.Sees("two.cap")
+	w.Do(chromedp.Focus(browsertest.XPath(`//a[text()="one.cap"]`)))
 	if err := box.Appliance().Files.Remove("data/pub/diagnostic/one.cap"); err != nil {
 		t.Fatal(err)
 	}
-	w.do(chromedp.WaitNotPresent(byXPath(`//a[text()="one.cap"]`)))
+	w.Do(chromedp.WaitNotPresent(browsertest.XPath(`//a[text()="one.cap"]`)))
 	if got := w.focused(); got != "Manage Packet Capture Files" {
 		t.Errorf("the file with the focus has gone, and the focus is on %q", got)
 	}
@@ -90,24 +91,24 @@ func TestBrowserFollowsTheAccount(t *testing.T) {
 	w.press("Edit Settings", "Capture File Size Limit")
 	changeJoe(setRole(users.ReadOnlyOperator))
 	w.press("Submit", "Your user role (Read-Only Operator) does not permit this page.")
-	w.sees("An administrator has changed your user role to Read-Only Operator.")
+	w.Sees("An administrator has changed your user role to Read-Only Operator.")
 
 	w.press("System Status", "Active Sessions") // it polls
 	changeJoe(setRole(users.Operator))
-	w.sees("An administrator has changed your user role to Operator.")
+	w.Sees("An administrator has changed your user role to Operator.")
 	w.choose("Help and Support", "Packet Capture")
 	changeJoe(setRole(users.Guest)) // it polls too
-	w.sees("Your user role (Guest) does not permit this page.")
+	w.Sees("Your user role (Guest) does not permit this page.")
 
 	changeJoe(setRole(users.Operator))
-	w.do(chromedp.Reload())
+	w.Do(chromedp.Reload())
 	w.press("Edit Settings", "Capture File Size Limit")
 	changeJoe(func(a *users.Account) { a.Locked = true })
-	w.do(chromedp.SendKeys(chromedp.CSS("#expression"), "tcp"))
-	w.sees("The session was closed because the account joe was locked. What you have entered is " +
+	w.Do(chromedp.SendKeys(chromedp.CSS("#expression"), "tcp"))
+	w.Sees("The session was closed because the account joe was locked. What you have entered is " +
 		"kept until you have logged in.")
 	w.press("Submit", "The session was closed because the account joe was locked.")
-	w.do(chromedp.WaitVisible(chromedp.CSS("#username")))
+	w.Do(chromedp.WaitVisible(chromedp.CSS("#username")))
 }
 
 // A refused form leads to its errors.
@@ -117,19 +118,21 @@ func TestBrowserErrorsOfAForm(t *testing.T) {
 	w.login()
 	w.choose("Help and Support", "Packet Capture")
 	w.press("Edit Settings", "Capture File Size Limit")
-	w.do(chromedp.SetValue(chromedp.CSS("#size"), "0"),
+	w.Do(chromedp.SetValue(chromedp.CSS("#size"), "0"),
 		chromedp.SetValue(chromedp.CSS("#ports"),
 			","), chromedp.Click(chromedp.CSS(`input[value="predefined"]`)))
 	w.press("Submit", "Some settings are not valid.")
-	focus := func() string { return ask(w, chromedp.Evaluate[string](`document.activeElement.id`)) }
+	focus := func() string {
+		return browsertest.Ask(w.Window, chromedp.Evaluate[string](`document.activeElement.id`))
+	}
 	if got := focus(); got != "form-error" {
 		t.Errorf("the focus is on %q", got)
 	}
-	w.do(chromedp.Click(byXPath(`//*[@id="form-error"]//a[@href="#ports"]`)))
+	w.Do(chromedp.Click(browsertest.XPath(`//*[@id="form-error"]//a[@href="#ports"]`)))
 	if got := focus(); got != "ports" {
 		t.Errorf("the link leads to %q", got)
 	}
-	w.do(chromedp.SetValue(chromedp.CSS("#size"), "5"),
+	w.Do(chromedp.SetValue(chromedp.CSS("#size"), "5"),
 		chromedp.SetValue(chromedp.CSS("#ports"), "25"), chromedp.Click(chromedp.CSS("#leaveout")))
 	w.press("Submit", "Success - Packet Capture settings have been changed.")
 	want := "((tcp port 25)) and not (host 10.0.201.4 and (tcp port 80 or tcp port 443))"
@@ -137,7 +140,7 @@ func TestBrowserErrorsOfAForm(t *testing.T) {
 		t.Errorf("the filter is %q, want %q", got, want)
 	}
 	w.press("Edit Settings", "Capture File Size Limit")
-	if !ask(w, chromedp.Evaluate[bool](`document.getElementById("leaveout").checked &&
+	if !browsertest.Ask(w.Window, chromedp.Evaluate[bool](`document.getElementById("leaveout").checked &&
 		document.getElementById("expression").value === "(tcp port 25)"`)) {
 		t.Error("the form does not show the filter as it was entered")
 	}
@@ -152,32 +155,32 @@ func TestBrowserFollowsACapture(t *testing.T) {
 	w.choose("Help and Support", "Packet Capture")
 	w.press("Start Capture", "Status: Capture in progress")
 	w.press(filepath.Base(box.Captures()[0]), "in progress")
-	w.do(chromedp.Click(chromedp.CSS("#follow")))
+	w.Do(chromedp.Click(chromedp.CSS("#follow")))
 	before := w.text("#packets-title")
 	box.Exec("nslookup google.com")
-	w.do(chromedp.WaitVisible(byXPath(`//*[@id="packets-title"][text()!=%q]`, before)))
+	w.Do(chromedp.WaitVisible(browsertest.XPath(`//*[@id="packets-title"][text()!=%q]`, before)))
 	if _, err := box.Appliance().Captures.Stop(capture.GUI); err != nil {
 		t.Fatal(err)
 	}
-	w.do(chromedp.WaitNotPresent(chromedp.CSS("[data-growing]")))
+	w.Do(chromedp.WaitNotPresent(chromedp.CSS("[data-growing]")))
 	if got := w.announced(); got != "The capture has ended." {
 		t.Errorf("screen readers are told %q", got)
 	}
-	w.do(chromedp.WaitNotVisible(chromedp.CSS("#follow")))
+	w.Do(chromedp.WaitNotVisible(chromedp.CSS("#follow")))
 
-	here := ask(w, chromedp.Evaluate[string](`location.href`))
-	w.open(here + "/packet/1")
-	w.do(chromedp.WaitVisible(chromedp.CSS("nav.pager")))
+	here := browsertest.Ask(w.Window, chromedp.Evaluate[string](`location.href`))
+	w.Visit(here + "/packet/1")
+	w.Do(chromedp.WaitVisible(chromedp.CSS("nav.pager")))
 	place := `(() => {
 		const next = document.querySelector('nav.pager [data-pager="next"]');
 		const r = next.getBoundingClientRect();
 		return [r.x, r.y].join();
 	})()`
-	first := ask(w, chromedp.Evaluate[string](place))
+	first := browsertest.Ask(w.Window, chromedp.Evaluate[string](place))
 	for n := 2; n <= 4; n++ {
-		w.do(chromedp.Click(chromedp.CSS(`nav.pager [data-pager="next"]`)),
-			chromedp.WaitVisible(byXPath(`//h1[text()="Packet %d"]`, n)))
-		if got := ask(w, chromedp.Evaluate[string](place)); got != first {
+		w.Do(chromedp.Click(chromedp.CSS(`nav.pager [data-pager="next"]`)),
+			chromedp.WaitVisible(browsertest.XPath(`//h1[text()="Packet %d"]`, n)))
+		if got := browsertest.Ask(w.Window, chromedp.Evaluate[string](place)); got != first {
 			t.Errorf("packet %d: Next is at %s, before at %s", n, got, first)
 		}
 		if got := w.focused(); got != "Next ›" {
@@ -206,23 +209,23 @@ func TestBrowserFollowsAPacketAndAStream(t *testing.T) {
 	cli.Type("version")
 	cli.Expect("Model: ")
 	list.press(filepath.Base(box.Captures()[0]), "in progress")
-	list.do(chromedp.Click(chromedp.CSS("#follow")),
-		chromedp.WaitVisible(byXPath(`//td/a[text()="1"]`)),
+	list.Do(chromedp.Click(chromedp.CSS("#follow")),
+		chromedp.WaitVisible(browsertest.XPath(`//td/a[text()="1"]`)),
 		chromedp.Click(chromedp.CSS("#follow")))
-	file := ask(list, chromedp.Evaluate[string](`location.href`))
+	file := browsertest.Ask(list.Window, chromedp.Evaluate[string](`location.href`))
 	for w, address := range map[*window]string{packet: "/packet/1", stream: "/stream/1"} {
-		w.open(file + address)
-		w.do(chromedp.WaitVisible(chromedp.CSS("[data-growing]")))
+		w.Visit(file + address)
+		w.Do(chromedp.WaitVisible(chromedp.CSS("[data-growing]")))
 	}
-	stream.do(chromedp.Click(chromedp.CSS("#follow")))
+	stream.Do(chromedp.Click(chromedp.CSS("#follow")))
 	sent := stream.text(".pair:has(.client)")
 	cli.Type("version")
-	stream.do(chromedp.WaitVisible(byXPath(`//*[@class="pair"][1][normalize-space(.)!=%q]`, sent)))
+	stream.Do(chromedp.WaitVisible(browsertest.XPath(`//*[@class="pair"][1][normalize-space(.)!=%q]`, sent)))
 	if _, err := captures.Stop(capture.GUI); err != nil {
 		t.Fatal(err)
 	}
 	for name, w := range map[string]*window{"packet": packet, "stream": stream, "list": list} {
-		w.do(chromedp.WaitNotPresent(chromedp.CSS("[data-growing]")))
+		w.Do(chromedp.WaitNotPresent(chromedp.CSS("[data-growing]")))
 		if got := w.announced(); got != "The capture has ended." {
 			t.Errorf("%s: screen readers are told %q", name, got)
 		}
@@ -243,7 +246,7 @@ func TestBrowserNarrowWindows(t *testing.T) {
 	w.login()
 	w.choose("System Administration", "Log Subscriptions")
 	w.press("Add Log Subscription…", "Rollover by Time")
-	w.do(chromedp.SetValue(chromedp.CSS("#name"), long+"log"))
+	w.Do(chromedp.SetValue(chromedp.CSS("#name"), long+"log"))
 	w.press("Submit", "takes effect when it is committed")
 	pages := []string{
 		"/monitor/system_status", "/network/ip_interfaces",
@@ -256,16 +259,16 @@ func TestBrowserNarrowWindows(t *testing.T) {
 	base := "https://" + box.DoorAddrs()["https"].String()
 	for _, size := range []struct{ width, height int64 }{{320, 640}, {390, 844}, {640, 450},
 		{1280, 900}} {
-		w.do(chromedp.EmulateViewport(size.width, size.height))
+		w.Do(chromedp.EmulateViewport(size.width, size.height))
 		for _, p := range pages {
-			w.open(base + p)
-			w.do(chromedp.WaitVisible(chromedp.CSS("main")))
-			wide := ask(w, chromedp.Evaluate[int](`document.documentElement.scrollWidth -
+			w.Visit(base + p)
+			w.Do(chromedp.WaitVisible(chromedp.CSS("main")))
+			wide := browsertest.Ask(w.Window, chromedp.Evaluate[int](`document.documentElement.scrollWidth -
 				document.documentElement.clientWidth`))
 			if wide > 0 {
 				t.Errorf("%s is %d pixels wider than a window of %d", p, wide, size.width)
 			}
-			if covered := ask(w, chromedp.Evaluate[string](coveredControls)); covered != "" {
+			if covered := browsertest.Ask(w.Window, chromedp.Evaluate[string](coveredControls)); covered != "" {
 				t.Errorf("%s in a window of %dx%d: covered are %s", p, size.width, size.height,
 					covered)
 			}
@@ -299,9 +302,9 @@ func TestBrowserLandmarks(t *testing.T) {
 	base := "https://" + box.DoorAddrs()["https"].String()
 	for _, p := range []string{"/monitor/system_status", "/network/ip_interfaces",
 		"/help_and_support/packet_capture", file, file + "/packet/1", file + "/stream/1"} {
-		w.open(base + p)
-		w.do(chromedp.WaitVisible(chromedp.CSS("main")))
-		same := ask(w, chromedp.Evaluate[string](`(() => {
+		w.Visit(base + p)
+		w.Do(chromedp.WaitVisible(chromedp.CSS("main")))
+		same := browsertest.Ask(w.Window, chromedp.Evaluate[string](`(() => {
 			const seen = new Set(), same = [];
 			const marks = "nav, section, form[role=search], [role=region]";
 			for (const e of document.querySelectorAll(marks)) {
@@ -324,22 +327,22 @@ func TestBrowserRefreshesPages(t *testing.T) {
 	box := appliancetest.Start(t)
 	w := openWindow(t, box)
 	w.login()
-	w.do(chromedp.WaitNotPresent(byXPath(`//td[text()="CLI"]`)))
+	w.Do(chromedp.WaitNotPresent(browsertest.XPath(`//td[text()="CLI"]`)))
 	box.Login()
-	w.do(chromedp.WaitVisible(byXPath(`//td[text()="CLI"]`))) // without a reload
+	w.Do(chromedp.WaitVisible(browsertest.XPath(`//td[text()="CLI"]`))) // without a reload
 
 	w.choose("System Administration", "Alerts")
 	w.press("Add Recipient…", "Alert Classes")
-	w.do(chromedp.SendKeys(chromedp.CSS("#address"), "joe@example.com"))
+	w.Do(chromedp.SendKeys(chromedp.CSS("#address"), "joe@example.com"))
 	w.press("Submit", "The alert recipient joe@example.com takes effect when the change is "+
 		"committed.")
 	// This is a form of another tab.
-	ask(w, chromedp.Evaluate[bool](`fetch("/commit", {
+	browsertest.Ask(w.Window, chromedp.Evaluate[bool](`fetch("/commit", {
 		method: "POST", body: new URLSearchParams({action: "abandon"}),
 	}).then(() => true)`, chromedp.EvalAwaitPromise))
-	w.do(chromedp.WaitNotPresent(byXPath(`//main/*[contains(., "takes effect when")]`)),
-		chromedp.WaitVisible(byXPath(`//a[text()="No Changes Pending"]`)))
-	w.sees("No recipients are configured")
+	w.Do(chromedp.WaitNotPresent(browsertest.XPath(`//main/*[contains(., "takes effect when")]`)),
+		chromedp.WaitVisible(browsertest.XPath(`//a[text()="No Changes Pending"]`)))
+	w.Sees("No recipients are configured")
 }
 
 // Forms and menus are not printed.
@@ -348,12 +351,12 @@ func TestBrowserPrintStyle(t *testing.T) {
 	w := openWindow(t, box)
 	w.login()
 	w.choose("Help and Support", "Packet Capture")
-	w.do(chromedp.Func(func(ctx context.Context, _ *chromedp.Target) error {
+	w.Do(chromedp.Func(func(ctx context.Context, _ *chromedp.Target) error {
 		_, err := chromedp.Call(ctx, emulation.SetEmulatedMedia,
 			emulation.SetEmulatedMediaParams{Media: "print"})
 		return err
 	}))
-	w.do(chromedp.WaitNotVisible(chromedp.CSS("nav.menus")),
-		chromedp.WaitNotVisible(byXPath(`//button[text()="Start Capture"]`)),
-		chromedp.WaitVisible(byXPath(`//h1[text()="Packet Capture"]`)))
+	w.Do(chromedp.WaitNotVisible(chromedp.CSS("nav.menus")),
+		chromedp.WaitNotVisible(browsertest.XPath(`//button[text()="Start Capture"]`)),
+		chromedp.WaitVisible(browsertest.XPath(`//h1[text()="Packet Capture"]`)))
 }

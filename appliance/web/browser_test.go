@@ -13,99 +13,27 @@ import (
 	"time"
 
 	"github.com/chromedp/cdproto/browser"
-	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
 	"github.com/pkg/sftp"
 
 	"github.com/esasim/esasim/appliance/appliancetest"
+	"github.com/esasim/esasim/appliance/browsertest"
 	"github.com/esasim/esasim/appliance/capture"
-	"github.com/esasim/esasim/appliance/tooltest"
 )
 
-// stepTimeout limits each step of a test. It only matters for tests that fail.
-const stepTimeout = time.Minute
-
-// A window is a headless browser with cookies of its own.
+// A window is a browser that shows an appliance's page.
 type window struct {
-	t   *testing.T
-	ctx context.Context
+	*browsertest.Window
+	t *testing.T
 }
 
 // openWindow starts a browser and opens an appliance's page in it.
 func openWindow(t *testing.T, box *appliancetest.Box) *window {
 	t.Helper()
-	alloc, stop := chromedp.NewExecAllocator(t.Context(),
-		append(chromedp.DefaultExecAllocatorOptions[:],
-			chromedp.ExecPath(tooltest.Path(t, "chromium", "chromium-browser", "google-chrome")),
-			chromedp.NoSandbox, // root runs tests in containers
-			chromedp.IgnoreCertErrors,
-			chromedp.WindowSize(1280, 900),
-			chromedp.WSURLReadTimeout(stepTimeout),
-		)...)
-	ctx, end := chromedp.NewContext(alloc)
-	t.Cleanup(func() {
-		end()
-		stop()
-	})
-	w := &window{t, ctx}
-	// The browser ends with the context of its first action.
-	if err := chromedp.Do(ctx, chromedp.Navigate("about:blank")); err != nil {
-		t.Fatal(err)
-	}
-	w.open("https://" + box.DoorAddrs()["https"].String() + "/")
+	w := &window{browsertest.Open(t), t}
+	w.Visit("https://" + box.DoorAddrs()["https"].String() + "/")
 	return w
-}
-
-// An action is a step without a result.
-type action = chromedp.Action[chromedp.Void]
-
-func (w *window) do(actions ...action) {
-	w.t.Helper()
-	for _, a := range actions {
-		if _, err := step(w, a); err != nil {
-			text, _ := step(w, chromedp.Evaluate[string]("document.body.innerText"))
-			w.t.Fatalf("%v\nthe page reads:\n%s", err, text)
-		}
-	}
-}
-
-// open opens a page. A page that was loading itself anew at that moment, because the appliance has
-// changed, makes the browser drop the other page: then it is opened again.
-func (w *window) open(url string) {
-	w.t.Helper()
-	for range 5 {
-		_, err := step(w, chromedp.Navigate(url))
-		if err == nil {
-			return
-		}
-		if !strings.Contains(err.Error(), "net::ERR_ABORTED") {
-			w.t.Fatal(err)
-		}
-	}
-	w.t.Fatalf("%s was dropped five times", url)
-}
-
-// step runs an action, within stepTimeout.
-func step[T any](w *window, a chromedp.Action[T]) (T, error) {
-	ctx, cancel := context.WithTimeout(w.ctx, stepTimeout)
-	defer cancel()
-	return chromedp.Run(ctx, a)
-}
-
-// ask is do for an action with a result.
-func ask[T any](w *window, a chromedp.Action[T]) T {
-	w.t.Helper()
-	v, err := step(w, a)
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	return v
-}
-
-// byXPath finds an element by XPath.
-func byXPath(format string, a ...any) chromedp.Search {
-	return chromedp.Search(fmt.Sprintf(format, a...))
 }
 
 // login logs the factory account in.
@@ -117,7 +45,7 @@ func (w *window) login() {
 // loginAs logs an account in that has the factory passphrase.
 func (w *window) loginAs(name string) {
 	w.t.Helper()
-	w.do(
+	w.Do(
 		chromedp.SendKeys(chromedp.CSS("#username"), name),
 		chromedp.SendKeys(chromedp.CSS("#password"), appliancetest.Passphrase+"\r"),
 		chromedp.WaitVisible(chromedp.CSS("nav.menus")),
@@ -127,30 +55,23 @@ func (w *window) loginAs(name string) {
 // choose clicks an item of a menu.
 func (w *window) choose(menu, item string) {
 	w.t.Helper()
-	w.do(chromedp.Click(byXPath(`//summary[text()=%q]`, menu)),
-		chromedp.Click(byXPath(`//nav//a[text()=%q]`,
-			item)), chromedp.WaitVisible(byXPath(`//h1[text()=%q]`, item)))
+	w.Do(chromedp.Click(browsertest.XPath(`//summary[text()=%q]`, menu)),
+		chromedp.Click(browsertest.XPath(`//nav//a[text()=%q]`,
+			item)), chromedp.WaitVisible(browsertest.XPath(`//h1[text()=%q]`, item)))
 }
 
 // press clicks a button or a link, and waits for a text on the next page.
 func (w *window) press(button, then string) {
 	w.t.Helper()
-	w.do(chromedp.Click(byXPath(`//main//*[(self::button or self::a) and normalize-space(.)=%q]`,
+	w.Do(chromedp.Click(browsertest.XPath(`//main//*[(self::button or self::a) and normalize-space(.)=%q]`,
 		button)))
-	w.sees(then)
-}
-
-// sees waits for a text in an element without hidden parts.
-func (w *window) sees(text string) {
-	w.t.Helper()
-	w.do(chromedp.WaitVisible(byXPath(`(//main//*[not(ancestor-or-self::*[@hidden]) and
-		not(.//*[@hidden])][contains(normalize-space(.), %q)])[1]`, text)))
+	w.Sees(then)
 }
 
 // text returns the text of a part of the page.
 func (w *window) text(selector string) string {
 	w.t.Helper()
-	return ask(w, chromedp.Text(chromedp.CSS(selector)))
+	return browsertest.Ask(w.Window, chromedp.Text(chromedp.CSS(selector)))
 }
 
 // sizes are the windows of which picture takes screenshots.
@@ -173,27 +94,15 @@ func (w *window) picture(name string) {
 			if s.touch {
 				options = append(options, chromedp.EmulateMobile, chromedp.EmulateTouch)
 			}
-			w.do(chromedp.EmulateViewport(s.width, s.height, options...), preferColors(scheme))
-			png := ask(w, chromedp.FullScreenshot(100))
-			wide := ask(w, chromedp.Evaluate[bool]("document.documentElement.scrollWidth > "+
-				"document.documentElement.clientWidth"))
-			if wide {
+			w.Do(chromedp.EmulateViewport(s.width, s.height, options...), browsertest.PreferColors(scheme))
+			png := browsertest.Ask(w.Window, chromedp.FullScreenshot(100))
+			if !w.FitsWidth() {
 				w.t.Errorf("%s is wider than a %s", name, size)
 			}
 			w.keep(fmt.Sprintf("%s-%s-%s", name, size, scheme), png)
 		}
 	}
-	w.do(chromedp.EmulateViewport(1280, 900), preferColors(""))
-}
-
-// preferColors sets the color scheme that the user prefers.
-func preferColors(scheme string) action {
-	return chromedp.Func(func(ctx context.Context, _ *chromedp.Target) error {
-		_, err := chromedp.Call(ctx, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
-			Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}},
-		})
-		return err
-	})
+	w.Do(chromedp.EmulateViewport(1280, 900), browsertest.PreferColors(""))
 }
 
 // The browser does what the document says about packet captures, and gets the same bytes as SFTP
@@ -209,22 +118,22 @@ func TestBrowserCapturesPackets(t *testing.T) {
 
 	w.press("Start Capture", "Status: Capture in progress")
 	before := w.text(`[data-show="size"]`)
-	w.do(chromedp.WaitVisible(byXPath(`//*[@data-show="size"][text()!=%q]`, before)))
+	w.Do(chromedp.WaitVisible(browsertest.XPath(`//*[@data-show="size"][text()!=%q]`, before)))
 	w.picture("04-capture-running")
 	box.Exec("version")
 	w.press("Stop Capture", "Success - Packet Capture has stopped.")
 
 	w.press("Edit Settings", "Capture File Size Limit")
-	w.do(chromedp.SetValue(chromedp.CSS("#size"), "20"),
+	w.Do(chromedp.SetValue(chromedp.CSS("#size"), "20"),
 		chromedp.Click(chromedp.CSS(`input[name="duration"][value="time"]`)),
 		chromedp.SetValue(chromedp.CSS("#time"), "5m 30s"),
 		chromedp.SendKeys(chromedp.CSS("#expression"), "ip host 10.1.1.1 or or"))
-	w.sees("The filter is not valid at character 21: syntax error.")
+	w.Sees("The filter is not valid at character 21: syntax error.")
 	w.picture("05-settings-bad-filter")
 	w.press("Submit", "Some settings are not valid.")
-	w.do(chromedp.Clear(chromedp.CSS("#expression")),
+	w.Do(chromedp.Clear(chromedp.CSS("#expression")),
 		chromedp.SendKeys(chromedp.CSS("#expression"), "ip host 10.1.1.1"))
-	w.sees("The filter is valid.")
+	w.Sees("The filter is valid.")
 	w.press("Submit", "Success - Packet Capture settings have been changed.")
 	if s := box.Appliance().Captures.Settings(); s.SizeMB != 20 || s.Duration != 330*time.Second ||
 		s.FilterText() != "ip host 10.1.1.1" {
@@ -240,17 +149,17 @@ func TestBrowserCapturesPackets(t *testing.T) {
 
 	w.press(name, "packets in")
 	w.picture("07-packets")
-	w.do(chromedp.SendKeys(chromedp.CSS("#filter"),
+	w.Do(chromedp.SendKeys(chromedp.CSS("#filter"),
 		"tcp[tcpflags] & tcp-syn != 0 and dst port 22\r"))
-	w.do(chromedp.WaitVisible(byXPath(`//h2[starts-with(., "1 of ")]`)))
-	w.do(chromedp.Click(chromedp.CSS(`.packets tbody a`)),
+	w.Do(chromedp.WaitVisible(browsertest.XPath(`//h2[starts-with(., "1 of ")]`)))
+	w.Do(chromedp.Click(chromedp.CSS(`.packets tbody a`)),
 		chromedp.WaitVisible(chromedp.CSS(`.dump`)))
 	w.picture("08-packet")
 	w.press("Follow TCP Stream", "SSH-2.0-")
 	w.picture("09-stream")
 
 	w.choose("Help and Support", "Packet Capture")
-	w.do(chromedp.Click(byXPath(`//input[@name="file"][@value=%q]`, name)))
+	w.Do(chromedp.Click(browsertest.XPath(`//input[@name="file"][@value=%q]`, name)))
 	w.press("Delete Selected Files", "Are you sure you want to delete this file?")
 	w.picture("10-delete")
 	w.press("Delete", "Success - 1 packet capture file has been deleted.")
@@ -263,29 +172,29 @@ func TestBrowserCapturesPackets(t *testing.T) {
 	w.menus()
 	w.administer(box)
 	w.choose("Help and Support", "Online Help")
-	w.do(chromedp.SendKeys(chromedp.CSS("#search"), "Packet Capture\r"))
-	w.sees("Topics with “Packet Capture”")
+	w.Do(chromedp.SendKeys(chromedp.CSS("#search"), "Packet Capture\r"))
+	w.Sees("Topics with “Packet Capture”")
 	w.press("Running a Packet Capture", "To start a capture")
 	w.picture("12-help")
-	w.do(chromedp.Click(byXPath(`//summary[text()="Options"]`)),
-		chromedp.Click(byXPath(`//button[text()="Log Out"]`)),
+	w.Do(chromedp.Click(browsertest.XPath(`//summary[text()="Options"]`)),
+		chromedp.Click(browsertest.XPath(`//button[text()="Log Out"]`)),
 		chromedp.WaitVisible(chromedp.CSS("#username")))
 }
 
 // menus takes screenshots of open menus. Escape and focus elsewhere close menus.
 func (w *window) menus() {
 	w.t.Helper()
-	help := byXPath(`//summary[text()="Help and Support"]`)
-	w.do(chromedp.Click(help))
-	w.keep("19-menu-desktop", ask(w, chromedp.FullScreenshot(100)))
-	closed := chromedp.WaitVisible(byXPath(
+	help := browsertest.XPath(`//summary[text()="Help and Support"]`)
+	w.Do(chromedp.Click(help))
+	w.keep("19-menu-desktop", browsertest.Ask(w.Window, chromedp.FullScreenshot(100)))
+	closed := chromedp.WaitVisible(browsertest.XPath(
 		`//details[not(@open)]/summary[text()="Help and Support"]`))
-	w.do(chromedp.KeyEvent(kb.Escape), closed)
-	w.do(chromedp.Click(help), chromedp.Focus(chromedp.CSS("#main")), closed) // as the Tab key does
-	w.do(chromedp.EmulateViewport(390, 844, chromedp.EmulateMobile, chromedp.EmulateTouch),
+	w.Do(chromedp.KeyEvent(kb.Escape), closed)
+	w.Do(chromedp.Click(help), chromedp.Focus(chromedp.CSS("#main")), closed) // as the Tab key does
+	w.Do(chromedp.EmulateViewport(390, 844, chromedp.EmulateMobile, chromedp.EmulateTouch),
 		chromedp.Click(chromedp.CSS(".drawer")), chromedp.Click(help))
-	w.keep("19-menu-phone", ask(w, chromedp.FullScreenshot(100)))
-	w.do(chromedp.EmulateViewport(1280, 900), chromedp.Click(help))
+	w.keep("19-menu-phone", browsertest.Ask(w.Window, chromedp.FullScreenshot(100)))
+	w.Do(chromedp.EmulateViewport(1280, 900), chromedp.Click(help))
 }
 
 // keep writes a screenshot.
@@ -308,26 +217,26 @@ func (w *window) administer(box *appliancetest.Box) {
 	w.press("Add Log Subscription…", "Rollover by Time")
 	syslog := chromedp.CSS(`input[name="method"][value="syslog"]`)
 	w.pick("type", "bounce")
-	w.do(chromedp.WaitNotVisible(syslog), chromedp.WaitVisible(chromedp.CSS("#bouncebytes")))
+	w.Do(chromedp.WaitNotVisible(syslog), chromedp.WaitVisible(chromedp.CSS("#bouncebytes")))
 	w.pick("type", "mail")
-	w.do(chromedp.WaitVisible(syslog))
-	w.do(chromedp.SetValue(chromedp.CSS("#name"), "Mail_Log"),
+	w.Do(chromedp.WaitVisible(syslog))
+	w.Do(chromedp.SetValue(chromedp.CSS("#name"), "Mail_Log"),
 		chromedp.Click(chromedp.CSS(`input[name="method"][value="syslog"]`)),
 		// The method has unfolded this field.
 		chromedp.SendKeys(chromedp.CSS("#pushhost"), "10.0.201.5"))
 	w.picture("14-log")
 	w.press("Submit", "The log subscription Mail_Log takes effect when it is committed.")
-	w.do(chromedp.Click(byXPath(`//a[text()="Files"][@aria-label="Files of gui_logs"]`)))
-	w.sees("Files of gui_logs")
+	w.Do(chromedp.Click(browsertest.XPath(`//a[text()="Files"][@aria-label="Files of gui_logs"]`)))
+	w.Sees("Files of gui_logs")
 	w.picture("15-log-files")
 	w.choose("System Administration", "Alerts")
 	w.press("Add Recipient…", "Alert Classes")
-	w.do(chromedp.SendKeys(chromedp.CSS("#address"), "joe@example.com"))
+	w.Do(chromedp.SendKeys(chromedp.CSS("#address"), "joe@example.com"))
 	w.picture("16-recipient")
 	w.press("Submit", "The alert recipient joe@example.com takes effect when the change is "+
 		"committed.")
 	w.picture("17-alerts")
-	w.do(chromedp.Click(byXPath(`//a[text()="Commit Changes »"]`)),
+	w.Do(chromedp.Click(browsertest.XPath(`//a[text()="Commit Changes »"]`)),
 		chromedp.SendKeys(chromedp.CSS("#comment"), "logs and alerts"))
 	w.picture("18-commit")
 	w.press("Commit Changes", "Success - Your changes have been committed.")
@@ -340,7 +249,7 @@ func (w *window) administer(box *appliancetest.Box) {
 // pick selects an option of a list, as a user does.
 func (w *window) pick(id, value string) {
 	w.t.Helper()
-	ask(w, chromedp.Evaluate[bool](fmt.Sprintf(`(() => {
+	browsertest.Ask(w.Window, chromedp.Evaluate[bool](fmt.Sprintf(`(() => {
 		const s = document.getElementById(%q);
 		s.value = %q;
 		return s.dispatchEvent(new Event("change"));
@@ -351,10 +260,10 @@ func (w *window) pick(id, value string) {
 func (w *window) download(name string) []byte {
 	w.t.Helper()
 	dir := w.t.TempDir()
-	ctx, cancel := context.WithTimeout(w.ctx, stepTimeout)
+	ctx, cancel := context.WithTimeout(w.Context(), browsertest.StepTimeout)
 	defer cancel()
 	progress := chromedp.BrowserEvents(ctx, browser.DownloadProgress)
-	w.do(
+	w.Do(
 		chromedp.Func(func(ctx context.Context, _ *chromedp.Target) error {
 			on := true
 			_, err := chromedp.CallBrowser(ctx, browser.SetDownloadBehavior,
@@ -364,8 +273,8 @@ func (w *window) download(name string) []byte {
 				})
 			return err
 		}),
-		chromedp.Click(byXPath(`//input[@name="file"][@value=%q]`, name)),
-		chromedp.Click(byXPath(`//button[text()="Download File"]`)),
+		chromedp.Click(browsertest.XPath(`//input[@name="file"][@value=%q]`, name)),
+		chromedp.Click(browsertest.XPath(`//button[text()="Download File"]`)),
 	)
 	for e, err := range progress {
 		if err != nil {
@@ -425,36 +334,36 @@ func TestTwoBrowsersAndTheCommandLine(t *testing.T) {
 	cli.Expect("Success - Packet Capture has started")
 	for _, w := range []*window{one, two} {
 		// The page is not reloaded.
-		w.sees("A packet capture that was started with the command packetcapture is in progress.")
-		w.do(chromedp.WaitNotVisible(byXPath(`//button[text()="Start Capture"]`)))
-		w.sees("Status: No packet capture in progress")
+		w.Sees("A packet capture that was started with the command packetcapture is in progress.")
+		w.Do(chromedp.WaitNotVisible(browsertest.XPath(`//button[text()="Start Capture"]`)))
+		w.Sees("Status: No packet capture in progress")
 		if got := w.announced(); !strings.Contains(got, "with the command packetcapture") {
 			t.Errorf("screen readers are told %q", got)
 		}
 	}
 	cli.Type("stop")
 	cli.Expect("Success - Packet Capture has stopped")
-	one.do(chromedp.WaitVisible(byXPath(`//button[text()="Start Capture"]`)))
-	one.do(chromedp.WaitVisible(byXPath(`//*[@id="list"]//a[contains(., ".cap")]`)))
+	one.Do(chromedp.WaitVisible(browsertest.XPath(`//button[text()="Start Capture"]`)))
+	one.Do(chromedp.WaitVisible(browsertest.XPath(`//*[@id="list"]//a[contains(., ".cap")]`)))
 
 	one.press("Start Capture", "Status: Capture in progress")
-	two.sees("Status: Capture in progress") // without a reload
+	two.Sees("Status: Capture in progress") // without a reload
 	if got := two.announced(); got != "A packet capture is in progress." {
 		t.Errorf("screen readers are told %q", got)
 	}
-	one.do(chromedp.Click(byXPath(`//input[@name="file"]`)))
-	one.do(chromedp.Focus(byXPath(`//button[text()="Stop Capture"]`)))
+	one.Do(chromedp.Click(browsertest.XPath(`//input[@name="file"]`)))
+	one.Do(chromedp.Focus(browsertest.XPath(`//button[text()="Stop Capture"]`)))
 	cli.Type("start")
 	cli.Expect("A packet capture that was started in the GUI is in progress.")
 	two.press("Stop Capture", "Success - Packet Capture has stopped.")
-	one.sees("Status: No packet capture in progress") // without a reload
+	one.Sees("Status: No packet capture in progress") // without a reload
 	if text := one.text("main"); strings.Contains(text, "has started") {
 		t.Errorf("the page still says that the capture has started:\n%s", text)
 	}
 	if got := one.focused(); got != "Current Packet Capture" {
 		t.Errorf("the button with the focus has gone, and the focus is on %q", got)
 	}
-	if !ask(one, chromedp.Evaluate[bool](`document.querySelector('input[name="file"]').checked`)) {
+	if !browsertest.Ask(one.Window, chromedp.Evaluate[bool](`document.querySelector('input[name="file"]').checked`)) {
 		t.Error("a box is no longer ticked")
 	}
 	if s := box.Appliance().Captures.Status(capture.GUI); s.Reason != capture.ByUser {
@@ -486,17 +395,17 @@ func TestFormSurvivesALogin(t *testing.T) {
 	w.login()
 	w.choose("Help and Support", "Packet Capture")
 	w.press("Edit Settings", "Capture File Size Limit")
-	w.do(chromedp.SetValue(chromedp.CSS("#size"), "20"),
+	w.Do(chromedp.SetValue(chromedp.CSS("#size"), "20"),
 		chromedp.SendKeys(chromedp.CSS("#ports"), "25"))
 	box.Exec("diagnostic services webui restart")
-	w.do(chromedp.SendKeys(chromedp.CSS("#expression"), "tcp"))
-	w.sees("Your session has expired.")
-	w.do(chromedp.SendKeys(chromedp.CSS("#expression"), strings.Repeat(kb.Backspace, 3)),
+	w.Do(chromedp.SendKeys(chromedp.CSS("#expression"), "tcp"))
+	w.Sees("Your session has expired.")
+	w.Do(chromedp.SendKeys(chromedp.CSS("#expression"), strings.Repeat(kb.Backspace, 3)),
 		chromedp.Click(chromedp.CSS(`input[value="predefined"]`)),
-		chromedp.Click(byXPath(`//button[text()="Submit"]`)))
-	w.sees("Your session has expired. Log in again.")
+		chromedp.Click(browsertest.XPath(`//button[text()="Submit"]`)))
+	w.Sees("Your session has expired. Log in again.")
 	w.login()
-	w.sees("Edit Packet Capture Settings")
+	w.Sees("Edit Packet Capture Settings")
 	w.press("Submit", "Success - Packet Capture settings have been changed.")
 	if s := box.Appliance().Captures.Settings(); s.SizeMB != 20 ||
 		s.FilterText() != "(tcp port 25)" {
@@ -512,8 +421,8 @@ func TestBrowserAfterARestart(t *testing.T) {
 	w.choose("Help and Support", "Packet Capture")
 	w.press("Start Capture", "Status: Capture in progress")
 	box.Exec("diagnostic services webui restart")
-	w.do(chromedp.WaitVisible(chromedp.CSS("#username")))
+	w.Do(chromedp.WaitVisible(chromedp.CSS("#username")))
 	w.login()
-	w.sees("Status: Capture in progress")
+	w.Sees("Status: Capture in progress")
 	w.press("Stop Capture", "Success - Packet Capture has stopped.")
 }

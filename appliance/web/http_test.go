@@ -127,7 +127,7 @@ func TestWrongMethods(t *testing.T) {
 		{"PATCH", "/commit", "GET, HEAD, POST"},
 		{"PROPFIND", capturesPath + "/view/a.cap/packet/1", "GET, HEAD"},
 		{"POST", "/", "GET, HEAD"},
-		{"TRACE", assetPaths()["page_js"], "GET, HEAD"},
+		{"TRACE", theAssets().Paths()["page_js"], "GET, HEAD"},
 	} {
 		for _, client := range []*browser{b, s.browser()} {
 			w := client.request(c.method, c.target, nil, func(r *http.Request) {

@@ -11,6 +11,7 @@ import (
 	"github.com/chromedp/chromedp"
 
 	"github.com/esasim/esasim/appliance/appliancetest"
+	"github.com/esasim/esasim/appliance/browsertest"
 	"github.com/esasim/esasim/appliance/clock"
 )
 
@@ -34,8 +35,8 @@ func TestReadmeShowsTheCapturePage(t *testing.T) {
 	}
 	w.press("Start Capture", "Status: Capture in progress")
 	var got []byte
-	w.do(chromedp.EmulateViewport(1100, 760), preferColors("light"))
-	got = ask(w, chromedp.CaptureScreenshot())
+	w.Do(chromedp.EmulateViewport(1100, 760), browsertest.PreferColors("light"))
+	got = browsertest.Ask(w.Window, chromedp.CaptureScreenshot())
 	if *updateImage {
 		if err := os.WriteFile(file, got, 0o644); err != nil {
 			t.Fatal(err)

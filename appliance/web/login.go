@@ -178,7 +178,7 @@ func (s *site) endedText(r *http.Request) string {
 
 func (s *site) loginForm(w http.ResponseWriter, status int, d loginData) {
 	d.Title, d.Hostname, d.Product = "Log In", s.appliance.Hostname(), s.appliance.Product.Name()
-	d.Banner, d.Assets = s.appliance.AdminAccess().Banner, assetPaths()
+	d.Banner, d.Assets = s.appliance.AdminAccess().Banner, theAssets().Paths()
 	d.Referrer = localPath(d.Referrer)
 	if err := execute(w, status, "login.html", d); err != nil {
 		s.appliance.Logger.Error("a page failed", "path", loginPath, "err", err)

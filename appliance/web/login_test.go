@@ -307,7 +307,7 @@ func TestSecurityHeaders(t *testing.T) {
 	s := newTestSite(t)
 	b := s.login("admin")
 	for _, target := range []string{"/login", "/monitor/system_status", "/nowhere",
-		"/help_and_support/packet_capture/status", assetPaths()["page_js"]} {
+		"/help_and_support/packet_capture/status", theAssets().Paths()["page_js"]} {
 		h := b.get(target).Header()
 		for name, want := range map[string]string{
 			"Content-Security-Policy": "default-src 'none'", "X-Frame-Options": "DENY",
@@ -339,7 +339,7 @@ func TestAddressesOutsideTheAccessListAreRefused(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, target := range []string{"/login", "/monitor/system_status", assetPaths()["page_css"]} {
+	for _, target := range []string{"/login", "/monitor/system_status", theAssets().Paths()["page_css"]} {
 		expectPage(t, b.get(target), http.StatusForbidden,
 			"Access is not permitted from this address.")
 	}

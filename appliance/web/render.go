@@ -3,19 +3,17 @@ package web
 import (
 	"bytes"
 	"cmp"
-	"crypto/sha256"
 	"embed"
-	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"html/template"
 	"io/fs"
-	"mime"
 	"net/http"
 	"path"
-	"strings"
 	"sync"
 	"unicode/utf8"
+
+	"github.com/esasim/esasim/appliance/assets"
 )
 
 //go:embed templates/*.html
@@ -61,50 +59,8 @@ func newPagerLink(name, text, address string) pagerLink {
 	return pagerLink{name, text, address, rel}
 }
 
-// An asset is an embedded file. Its name in pages contains a digest of its content, so that
-// browsers may keep it for ever.
-type asset struct {
-	data []byte
-	kind string
-}
-
-var assets = sync.OnceValues(func() (byPath map[string]asset, paths map[string]string) {
-	byPath, paths = map[string]asset{}, map[string]string{}
-	entries, err := assetFiles.ReadDir("assets")
-	if err != nil {
-		panic(err) // it is embedded
-	}
-	for _, e := range entries {
-		data, err := assetFiles.ReadFile("assets/" + e.Name())
-		if err != nil {
-			panic(err)
-		}
-		sum := sha256.Sum256(data)
-		stem, ext, _ := strings.Cut(e.Name(), ".")
-		name := stem + "-" + hex.EncodeToString(sum[:6]) + "." + ext
-		byPath[name] = asset{data, mime.TypeByExtension("." + ext)}
-		paths[stem+"_"+ext] = "/assets/" + name
-	}
-	return byPath, paths
-})
-
-// assetPaths returns the paths of the assets by their names, in which _ replaces the dot.
-func assetPaths() map[string]string {
-	_, paths := assets()
-	return paths
-}
-
-func serveAsset(w http.ResponseWriter, r *http.Request) {
-	byPath, _ := assets()
-	a, ok := byPath[r.PathValue("name")]
-	if !ok {
-		http.NotFound(w, r)
-		return
-	}
-	w.Header().Set("Content-Type", a.kind)
-	w.Header().Set("Cache-Control", "public, max-age=31536000, immutable")
-	_, _ = w.Write(a.data) // an error means that the client has gone
-}
+// theAssets holds the style sheets and scripts of the pages.
+var theAssets = sync.OnceValue(func() *assets.Set { return assets.Read(assetFiles, "assets") })
 
 // layoutData is the data of the layout, which every page has around its content.
 type layoutData struct {
@@ -129,7 +85,7 @@ func (s *site) render(v *visit, status int, name string, data any) error {
 		Role: string(a.Role),
 		Left: s.menus(leftMenus, a.Role), Right: s.menus(rightMenus, a.Role),
 		Here: v.page.Path, Pending: v.session.draft.Pending(),
-		Assets: assetPaths(), Data: data,
+		Assets: theAssets().Paths(), Data: data,
 	}
 	if !v.background { // a refresh does not show notices
 		f.Notice = v.session.takeNotice(v.URL.EscapedPath())

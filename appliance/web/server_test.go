@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/esasim/esasim/appliance/appliancetest"
+	"github.com/esasim/esasim/appliance/browsertest"
 	"github.com/esasim/esasim/appliance/capture"
 	"github.com/esasim/esasim/appliance/clock"
 	"github.com/esasim/esasim/appliance/daemon"
@@ -35,7 +36,7 @@ func newClient(t *testing.T, box *appliancetest.Box) *client {
 	}
 	transport := &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}
 	t.Cleanup(transport.CloseIdleConnections)
-	v := &client{&http.Client{Jar: jar, Transport: transport, Timeout: stepTimeout},
+	v := &client{&http.Client{Jar: jar, Transport: transport, Timeout: browsertest.StepTimeout},
 		"https://" + box.DoorAddrs()["https"].String()}
 	v.login(t)
 	return v
@@ -111,7 +112,7 @@ func TestStopWithConnectionsThatSendNothing(t *testing.T) {
 	if _, err := v.read("/login"); err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), stepTimeout)
+	ctx, cancel := context.WithTimeout(context.Background(), browsertest.StepTimeout)
 	defer cancel()
 	if err := box.Stop(ctx); err != nil {
 		t.Error(err)

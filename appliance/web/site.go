@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/esasim/esasim/appliance"
+	"github.com/esasim/esasim/appliance/assets"
 	"github.com/esasim/esasim/appliance/clock"
 	"github.com/esasim/esasim/appliance/refusal"
 	"github.com/esasim/esasim/appliance/users"
@@ -81,7 +82,9 @@ var errNotFound = refuse(http.StatusNotFound, "There is no such page.")
 // handler returns the handler of all requests.
 func (s *site) handler() http.Handler {
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /assets/{name}", serveAsset)
+	mux.HandleFunc("GET "+assets.Folder+"{name}", func(w http.ResponseWriter, r *http.Request) {
+		theAssets().Serve(w, r) // read at the first request
+	})
 	mux.HandleFunc("GET /favicon.ico", func(w http.ResponseWriter, _ *http.Request) {
 		w.WriteHeader(http.StatusNoContent)
 	})

@@ -13,8 +13,8 @@ const module = "github.com/esasim/esasim/"
 // lines only, and none of its own line. Do not move a package to make a build pass.
 const layers = `
 	appliance/pattern
-	appliance/clock appliance/entropy appliance/atomicfile appliance/pcapfilter appliance/scp appliance/refusal appliance/promtext appliance/tooltest appliance/network/netsim/topology fixtures
-	appliance/check appliance/dissect appliance/config appliance/files appliance/product appliance/network appliance/events appliance/mta/queue
+	appliance/clock appliance/entropy appliance/atomicfile appliance/pcapfilter appliance/scp appliance/refusal appliance/promtext appliance/tooltest appliance/assets appliance/network/netsim/topology fixtures
+	appliance/browsertest appliance/check appliance/dissect appliance/config appliance/files appliance/product appliance/network appliance/events appliance/mta/queue
 	appliance/tlsconfig
 	appliance/mta/mailevents appliance/users appliance/netconfig appliance/resolver appliance/ntp appliance/dhcp appliance/logs/syslog appliance/logs/upload appliance/network/networktest appliance/network/netsim/ether
 	appliance/metrics appliance/daemon appliance/network/netsim/vnet appliance/network/netsim/wan appliance/network/netsim/uplink appliance/capture appliance/logs
@@ -57,10 +57,10 @@ var modules = map[string][]string{
 	"golang.org/x/term":                  {"shell"},
 	"software.sslmate.com/src/go-pkcs12": {"appliance/tlsconfig"},
 	"gvisor.dev/gvisor":                  {"appliance/network/netsim/ether", "appliance/network/netsim/vnet"},
-	"github.com/rogpeppe/go-internal":    nil, // tests only
-	"github.com/getkin/kin-openapi":      nil, // tests only
-	"github.com/prometheus":              nil, // tests only: client_golang, and the modules of its parser
-	"github.com/chromedp":                nil, // tests only: chromedp, and cdproto, its protocol
+	"github.com/rogpeppe/go-internal":    nil,                       // tests only
+	"github.com/getkin/kin-openapi":      nil,                       // tests only
+	"github.com/prometheus":              nil,                       // tests only: client_golang, and the modules of its parser
+	"github.com/chromedp":                {"appliance/browsertest"}, // chromedp, and cdproto, its protocol
 }
 
 func TestLayers(t *testing.T) {
