@@ -25,6 +25,11 @@ func (c *Client) Appliances(ctx context.Context) (list []fleet.Appliance, err er
 	return list, c.do(ctx, http.MethodGet, "/v1/appliances", nil, &list)
 }
 
+// Networks lists the networks that appliances of a fleet share.
+func (c *Client) Networks(ctx context.Context) (list []fleet.Network, err error) {
+	return list, c.do(ctx, http.MethodGet, "/v1/fleet/networks", nil, &list)
+}
+
 // SetAppliance starts or stops an appliance of a fleet and returns what it is afterwards.
 func (c *Client) SetAppliance(ctx context.Context, name string, running bool) (a fleet.Appliance, err error) {
 	body := map[string]bool{"running": running}

@@ -18,6 +18,7 @@ func (s *Server) fleetRoutes() []route {
 	list := append(s.fleetActionRoutes(), []route{
 		{"GET /v1/health", s.getFleetHealth},
 		{"GET /v1/appliances", s.listAppliances},
+		{"GET /v1/fleet/networks", s.listNetworks},
 		{"GET /v1/appliances/{appliance}", s.getAppliance},
 		{"PUT /v1/appliances/{appliance}", s.putAppliance},
 	}...)
@@ -35,7 +36,7 @@ type FleetHealth struct {
 	Failed  int    `json:"failed"`
 }
 
-// getFleetHealth answers with an error if an appliance could not be started. One that was stopped on
+// getFleetHealth answers with an error if an appliance or a network could not be started. One that was stopped on
 // purpose is no error.
 func (s *Server) getFleetHealth(*http.Request) (any, error) {
 	h := FleetHealth{Name: s.fleet.Name()}
@@ -51,6 +52,11 @@ func (s *Server) getFleetHealth(*http.Request) (any, error) {
 			failed = m.Name
 		}
 	}
+	for _, n := range s.fleet.Networks() {
+		if n.State() == fleet.Failed {
+			return nil, refuse(http.StatusServiceUnavailable, "the network %s could not be started", n.Name)
+		}
+	}
 	if h.Failed > 0 {
 		return nil, refuse(http.StatusServiceUnavailable,
 			"%d of %d appliances could not be started: %s, for example",
@@ -63,6 +69,8 @@ func (s *Server) getFleetHealth(*http.Request) (any, error) {
 }
 
 func (s *Server) listAppliances(*http.Request) (any, error) { return s.fleet.Inventory(), nil }
+
+func (s *Server) listNetworks(*http.Request) (any, error) { return s.fleet.NetworkInventory(), nil }
 
 // member returns the appliance that a request is about.
 func (s *Server) member(r *http.Request) (*fleet.Member, error) {

@@ -19,6 +19,13 @@ type Outcome struct {
 	Failed map[string]string `json:"failed,omitempty"`
 }
 
+// and returns what became of o and of a later action.
+func (o Outcome) and(later Outcome) Outcome {
+	later.Done = append(o.Done, later.Done...)
+	maps.Copy(later.Failed, o.Failed)
+	return later
+}
+
 // act does something on the running ones of members, at most parallel at a time. When ctx ends, no
 // more begin.
 func (f *Fleet) act(ctx context.Context, members []*Member, parallel int, do func(*Member) error) Outcome {
@@ -80,10 +87,7 @@ func (f *Fleet) Reset(ctx context.Context) Outcome {
 		return ErrStopped
 	}
 	networks := f.act(ctx, f.networks, 1, reset)
-	o := f.act(ctx, f.members, runtime.GOMAXPROCS(0), reset)
-	o.Done = append(networks.Done, o.Done...)
-	maps.Copy(o.Failed, networks.Failed)
-	return o
+	return networks.and(f.act(ctx, f.members, runtime.GOMAXPROCS(0), reset))
 }
 
 // A ClockChange sets the clocks of a fleet: that of the appliance in place P of the shard to Time,
@@ -94,13 +98,14 @@ type ClockChange struct {
 	Step    time.Duration
 }
 
-// SetClocks sets the clocks of the running appliances. With a Step, they are staggered.
+// SetClocks sets the clocks of the running appliances. With a Step, they are staggered. Networks come
+// first, as if they were in place 0. Outcome names these too, unless there is nothing but a Step.
 func (f *Fleet) SetClocks(ctx context.Context, c ClockChange) Outcome {
 	places := map[*Member]int{}
 	for i, m := range f.members {
 		places[m] = i
 	}
-	return f.act(ctx, f.members, runtime.GOMAXPROCS(0), func(m *Member) error {
+	set := func(m *Member) error {
 		b := m.Box()
 		if b == nil {
 			return ErrStopped
@@ -110,7 +115,12 @@ func (f *Fleet) SetClocks(ctx context.Context, c ClockChange) Outcome {
 			return b.Advance(shift)
 		}
 		return b.SetTime(c.Time.Add(shift))
-	})
+	}
+	networks := Outcome{}
+	if c.Advance != 0 || !c.Time.IsZero() {
+		networks = f.act(ctx, f.networks, 1, set)
+	}
+	return networks.and(f.act(ctx, f.members, runtime.GOMAXPROCS(0), set))
 }
 
 // share returns so many of the appliances, spread evenly over the shard: always the same ones.

@@ -50,8 +50,16 @@
 // A network is controlled as an appliance of its name: esasim ctl --appliance office has its faults,
 // servers, received mail and cables. A fault of an interface's cable applies to the cables of all
 // appliances there, and "unplug" takes their carrier. Faults of an appliance's own world apply to its
-// own cables only. Actions on all appliances leave networks out, except for a reset, which begins
-// with them.
+// own cables only, and so do faults on a share of the appliances. Actions on all appliances leave
+// networks out, except for a reset and for setting the clocks, which begin with them.
+//
+// The clocks of a fleet have one rate, which is an option of the process: appliances whose clocks ran
+// at different rates could not share a network's servers. What the clocks show may differ, since
+// each appliance has its own. The servers of a network, such as its time server, have the time and
+// the rate of the process, whatever clocks are set to, as those of an appliance that is alone.
+//
+// An inventory in JSON lists networks with their appliances. The other forms, which tell programs
+// where to log in, have appliances only.
 //
 // MAC addresses follow from the serial numbers. An address of an interface that the file does not
 // give is that of the topology or, if another appliance has that, the next free one of its IP

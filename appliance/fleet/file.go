@@ -35,6 +35,7 @@ type Spec struct {
 	// Spec of a network has the name of the network here too.
 	Network string
 	kind    *kind
+	joined  []string // the interfaces that join a network, if this is the network
 	// addresses are those of its interfaces, by name, if they differ from those of its kind.
 	addresses map[string][]netip.Prefix
 }

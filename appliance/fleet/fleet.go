@@ -193,7 +193,8 @@ func (f *Fleet) Shard() Shard { return f.o.Shard }
 func (f *Fleet) Members() []*Member { return append([]*Member(nil), f.members...) }
 
 // Networks returns the networks that appliances share, in the order of the file. Their worlds have
-// the gateways, hosts, servers and faults. Actions on all appliances leave them out, except for Reset.
+// the gateways, hosts, servers and faults. Actions on all appliances leave them out, except for Reset
+// and SetClocks.
 func (f *Fleet) Networks() []*Member { return append([]*Member(nil), f.networks...) }
 
 // Member returns the appliance or network with that name, nil if the shard has none.

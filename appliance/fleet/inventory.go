@@ -27,8 +27,37 @@ type Appliance struct {
 	Serial   string `json:"serial"`
 	User     string `json:"user"`              // of the factory account
 	HostKey  string `json:"hostKey,omitempty"` // as ssh-keygen -l prints it; while it runs
+	Network  string `json:"network,omitempty"` // that it shares with others
 	// Doors are the real addresses of the open doors, by name.
 	Doors map[string]netip.AddrPort `json:"doors"`
+}
+
+// A Network is what an inventory says of a network that appliances share.
+type Network struct {
+	Name       string   `json:"name"`
+	State      State    `json:"state"`
+	Error      string   `json:"error,omitempty"` // why the last start failed
+	Topology   string   `json:"topology"`
+	Interfaces []string `json:"interfaces"` // with which appliances have joined it
+	Appliances []string `json:"appliances"` // their names, whether they run or not
+}
+
+// NetworkInventory returns what there is of the networks, in the order of the file.
+func (f *Fleet) NetworkInventory() []Network {
+	list := make([]Network, len(f.networks))
+	for i, n := range f.networks {
+		a := n.Describe()
+		list[i] = Network{
+			Name: n.Name, State: a.State, Error: a.Error, Topology: n.Topology,
+			Interfaces: n.joined, Appliances: []string{},
+		}
+		for _, m := range f.members {
+			if m.Network == n.Name {
+				list[i].Appliances = append(list[i].Appliances, m.Name)
+			}
+		}
+	}
+	return list
 }
 
 // Inventory returns what there is of the appliances of the shard, in the order of the file.
@@ -45,7 +74,7 @@ func (m *Member) Describe() Appliance {
 	state, b := m.current()
 	a := Appliance{
 		Name: m.Name, State: state, Topology: m.Topology, HostName: m.CurrentHostName(), Model: m.Model(),
-		Version: m.Version(), Serial: m.Serial, User: users.FactoryName, Doors: m.DoorAddrs(),
+		Version: m.Version(), Serial: m.Serial, User: users.FactoryName, Doors: m.DoorAddrs(), Network: m.Network,
 	}
 	if err := m.Err(); err != nil {
 		a.Error = strings.ReplaceAll(err.Error(), "\n", "; ")
@@ -90,8 +119,8 @@ func FormatOf(file string) (f Format, ok bool) {
 }
 
 // WriteInventory writes an inventory. Forms that tell a program where to log in leave out appliances
-// that do not run or have no SSH door.
-func WriteInventory(w io.Writer, f Format, fleet string, list []Appliance) error {
+// that do not run or have no SSH door. Only JSON has the networks, which may be nil.
+func WriteInventory(w io.Writer, f Format, fleet string, list []Appliance, networks []Network) error {
 	out := bufio.NewWriter(w)
 	var err error
 	switch f {
@@ -100,8 +129,9 @@ func WriteInventory(w io.Writer, f Format, fleet string, list []Appliance) error
 		e.SetIndent("", "  ")
 		err = e.Encode(struct {
 			Fleet      string      `json:"fleet"`
+			Networks   []Network   `json:"networks,omitempty"`
 			Appliances []Appliance `json:"appliances"`
-		}{fleet, list})
+		}{fleet, networks, list})
 	case CSV:
 		err = writeCSV(out, list)
 	case Ansible:

@@ -89,7 +89,7 @@ func (l *loader) newNetwork(path string, e networkEntry) (*sharedNetwork, error)
 		return nil, l.about(path+".topology", err)
 	}
 	n.spec = Spec{
-		Name: e.Name, Network: e.Name, Topology: e.Topology, kind: k, HostName: t.Appliance.HostName,
+		Name: e.Name, Network: e.Name, Topology: e.Topology, kind: k, joined: slices.Clone(n.interfaces), HostName: t.Appliance.HostName,
 		Serial: derivedSerial(t.Appliance.Model, l.file.Name, e.Name),
 	}
 	return n, nil

@@ -3,10 +3,13 @@ package fleet_test
 import (
 	"bytes"
 	"context"
+	"encoding/json"
+	"errors"
 	"io"
 	"net/netip"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -139,6 +142,47 @@ func captured(t *testing.T, b *box.Box) map[string][]string {
 			(way == "10.0.202.7 to 10.0.202.8" || way == "10.0.202.8 to 10.0.202.7") {
 			frames[way] = append(frames[way], string(frame))
 		}
+	}
+}
+
+// The clocks of a network and of its appliances have one rate, and faults on a share of the appliances
+// are those of their own cables. The inventory in JSON says who is in which network.
+func TestActionsOnAppliancesOfANetwork(t *testing.T) {
+	f := start(t, fleet.Options{File: load(t, office, nil), ClockRate: 60})
+	for _, m := range append(f.Members(), f.Member("office")) {
+		if got := m.Box().ClockRate(); got != 60 {
+			t.Errorf("the clock of %s has the rate %d", m.Name, got)
+		}
+	}
+	o, err := f.PutFault(t.Context(), "broken",
+		netsim.FaultSpec{Rule: topology.Rule{Action: "refuse", Protocol: "tcp", Port: 25}}, 0.34)
+	if err != nil || !slices.Equal(o.Done, []string{"hub"}) {
+		t.Fatalf("%+v, %v", o, err)
+	}
+	for _, m := range f.Members() {
+		c, err := m.Box().Appliance().Net.Dial(t.Context(),
+			network.DialConfig{Remote: netip.MustParseAddrPort("10.0.201.25:25")})
+		if err == nil {
+			c.Close()
+		}
+		if refused := errors.Is(err, syscall.ECONNREFUSED); refused != (m.Name == "hub") || !refused && err != nil {
+			t.Errorf("%s connects to the mail server: %v", m.Name, err)
+		}
+	}
+	var b bytes.Buffer
+	if err := fleet.WriteInventory(&b, fleet.JSON, f.Name(), f.Inventory(), f.NetworkInventory()); err != nil {
+		t.Fatal(err)
+	}
+	var got struct {
+		Networks   []fleet.Network
+		Appliances []fleet.Appliance
+	}
+	if err := json.Unmarshal(b.Bytes(), &got); err != nil {
+		t.Fatal(err)
+	}
+	if len(got.Networks) != 1 || len(got.Appliances) != 3 || got.Appliances[0].Network != "office" ||
+		!slices.Equal(got.Networks[0].Appliances, []string{"edge-1", "edge-2", "hub"}) {
+		t.Errorf("the inventory is %s", b.Bytes())
 	}
 }
 

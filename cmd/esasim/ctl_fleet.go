@@ -5,15 +5,17 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/esasim/esasim/appliance/control"
 	"github.com/esasim/esasim/appliance/fleet"
 )
 
 type ctlFleet struct {
-	List  listFleet   `cmd:"" help:"List the appliances of a fleet."`
-	Start startMember `cmd:"" help:"Start an appliance that was stopped, or could not be started."`
-	Stop  stopMember  `cmd:"" help:"Stop an appliance. The others go on."`
+	List     listFleet    `cmd:"" help:"List the appliances of a fleet."`
+	Networks listNetworks `cmd:"" help:"List the networks that appliances share."`
+	Start    startMember  `cmd:"" help:"Start an appliance that was stopped, or could not be started."`
+	Stop     stopMember   `cmd:"" help:"Stop an appliance. The others go on."`
 
 	Reboot rebootFleet `cmd:"" help:"Reboot all appliances, one after the other."`
 	Reset  resetFleet  `cmd:"" help:"Put all appliances and their worlds back to the state after the start."`
@@ -37,7 +39,11 @@ func (l listFleet) Run(t stdio, client *control.Client) error {
 		if err == nil && h.Fleet != nil {
 			name = h.Fleet.Name
 		}
-		return fleet.WriteInventory(t.out, fleet.Format(l.Format), name, list)
+		networks, err := client.Networks(context.Background())
+		if err != nil {
+			return err
+		}
+		return fleet.WriteInventory(t.out, fleet.Format(l.Format), name, list, networks)
 	}
 	return printList(l.output, t, list, nil, listing[fleet.Appliance]{
 		empty:    "The fleet has no appliance.",
@@ -52,6 +58,24 @@ func (l listFleet) Run(t stdio, client *control.Client) error {
 				state += " (" + a.Error + ")"
 			}
 			return fmt.Sprintf("%s\t%s\t%s\t%s\t%s\t%s", a.Name, state, a.Model, a.Version, a.Topology, ssh)
+		},
+	})
+}
+
+type listNetworks struct{ output }
+
+func (l listNetworks) Run(t stdio, client *control.Client) error {
+	list, err := client.Networks(context.Background())
+	return printList(l.output, t, list, err, listing[fleet.Network]{
+		empty:    "No appliances share a network.",
+		headings: "NAME\tSTATE\tTOPOLOGY\tINTERFACES\tAPPLIANCES",
+		row: func(n fleet.Network) string {
+			state := string(n.State)
+			if n.Error != "" {
+				state += " (" + n.Error + ")"
+			}
+			return fmt.Sprintf("%s\t%s\t%s\t%s\t%s", n.Name, state, n.Topology,
+				strings.Join(n.Interfaces, ", "), strings.Join(n.Appliances, ", "))
 		},
 	})
 }

@@ -234,7 +234,15 @@ func TestFleetThatSharesANetwork(t *testing.T) {
 		t.Errorf("%d appliances, and the announcement\n%s", len(p.inventory), p.out)
 	}
 	hub := p.inventory["hub"]
-	out, err := command(t, home, "ctl", "--socket", data, "--appliance", "office",
+	out, err := command(t, home, "ctl", "--socket", data, "fleet", "networks").CombinedOutput()
+	if err != nil || !strings.Contains(string(out), "edge-1, edge-2, hub") {
+		t.Errorf("the networks: %v\n%s", err, out)
+	}
+	out, err = command(t, home, "ctl", "--socket", data, "fleet", "list", "--format", "json").CombinedOutput()
+	if err != nil || !strings.Contains(string(out), `"networks": [`) {
+		t.Errorf("the inventory: %v\n%s", err, out)
+	}
+	out, err = command(t, home, "ctl", "--socket", data, "--appliance", "office",
 		"fault", "add", "refuse", "--protocol", "tcp", "--port", "25").CombinedOutput()
 	if err != nil {
 		t.Fatalf("%v\n%s", err, out)

@@ -54,7 +54,7 @@ func (x *inventories) notify() {
 
 // write writes the files that have changed, each in one step.
 func (x *inventories) write(f *fleet.Fleet) error {
-	list := f.Inventory()
+	list, networks := f.Inventory(), f.NetworkInventory()
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	if x.written == nil {
@@ -63,7 +63,7 @@ func (x *inventories) write(f *fleet.Fleet) error {
 	for _, file := range x.files {
 		format, _ := fleet.FormatOf(filepath.ToSlash(file))
 		var b bytes.Buffer
-		if err := fleet.WriteInventory(&b, format, f.Name(), list); err != nil {
+		if err := fleet.WriteInventory(&b, format, f.Name(), list, networks); err != nil {
 			return err
 		}
 		if before, again := x.written[file]; again && (bytes.Equal(before, b.Bytes()) || !isStill(file, before)) {
