@@ -41,8 +41,8 @@ type combiner struct {
 // buffer is the beginning of a packet whose rest follows, unless the packet ends there.
 const libraryBuffer = 4096
 
-// bulkSize is the size of the pieces in which bulk data is sent, and bulkBuffer has room for a piece
-// and the packet that does not fit into it.
+// bulkSize is the size of the pieces in which bulk data is sent, and bulkBuffer has room for a
+// piece and the packet that does not fit into it.
 const (
 	bulkSize   = 128 << 10
 	bulkBuffer = bulkSize + 36<<10

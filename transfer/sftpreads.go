@@ -22,8 +22,8 @@ type sftpReads struct {
 	endErr   error                // of end
 }
 
-// answer handles a whole request to read or to close a file, after learn. It reports whether it has answered the
-// request. If not, the library must.
+// answer handles a whole request to read or to close a file, after learn. It reports whether it has
+// answered the request. If not, the library must.
 func (s *sftpStream) answer(request []byte) (answered bool, err error) {
 	if len(request) < 13 {
 		return false, nil
@@ -72,8 +72,8 @@ func (s *sftpStream) learn() {
 
 // answerRead answers a request to read in place of the library, which allocates 256 KiB for each
 // such request of OpenSSH's client and hands it through three goroutines: together that was a fifth
-// of the processor time of a get. The library has answered all earlier requests, so the answers have
-// the order of the requests. At the end of the file and after errors, the library must answer.
+// of the processor time of a get. The library has answered all earlier requests, so the answers
+// have the order of the requests. At the end of the file and after errors, the library must answer.
 func (s *sftpStream) answerRead(f *sftpFile, id []byte, off int64, n int) (bool, error) {
 	r := &s.reads
 	if cap(r.buf) < dataHead+n {

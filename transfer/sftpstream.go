@@ -73,8 +73,8 @@ const inSize = 2 << 10
 // number and name.
 const requestHead = 4 + 1 + 4 + 4 + len(limitsExtension)
 
-// newSFTPStream returns a stream over ch for the session. The caller must call close when the library
-// has ended.
+// newSFTPStream returns a stream over ch for the session. The caller must call close when the
+// library has ended.
 func newSFTPStream(ch io.ReadWriteCloser, session *sftpSession) *sftpStream {
 	s := &sftpStream{ReadWriteCloser: ch, session: session}
 	s.idle.L = &s.mu

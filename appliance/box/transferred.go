@@ -1,10 +1,6 @@
 package box
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
-	"io"
-
 	"github.com/esasim/esasim/appliance"
 	"github.com/esasim/esasim/appliance/events"
 	"github.com/esasim/esasim/appliance/files"
@@ -20,8 +16,9 @@ type TransferDone struct {
 	Path     string // in the file area
 	Size     int64  // bytes
 	// SHA256 is the hash of the bytes, in hexadecimal digits: of the first Size bytes that the file
-	// has after the transfer. It is "" if the file is gone or shorter.
-	SHA256 string
+	// has after the transfer. It is "" if the file is gone or shorter. It is computed when somebody
+	// reads the event, and otherwise before the file changes.
+	SHA256 files.Digest
 }
 
 // Kind implements events.Fields.
@@ -32,25 +29,11 @@ func publishTransfers(
 	a *appliance.Appliance, area *files.Area, protocol string, account users.Account, l *users.Login,
 ) func(transfer.Transferred) {
 	return func(t transfer.Transferred) {
-		if !a.Events.Hears("transfer.done") { // the hash costs
+		if !a.Events.Hears("transfer.done") { // a digest is remembered
 			return
 		}
 		events.Publish(a.Events, l.Event(), TransferDone{
-			protocol, account.Name, t.Upload, t.Path, t.Size, hashOf(area, t.Path, t.Size),
+			protocol, account.Name, t.Upload, t.Path, t.Size, area.Digest(t.Path, t.Size),
 		})
 	}
-}
-
-// hashOf returns the hash of the first size bytes of a file, "" if it cannot be read.
-func hashOf(area *files.Area, path string, size int64) string {
-	f, err := area.Open(path)
-	if err != nil {
-		return ""
-	}
-	defer f.Close()
-	h := sha256.New()
-	if n, err := io.Copy(h, io.LimitReader(f, size)); err != nil || n != size {
-		return ""
-	}
-	return hex.EncodeToString(h.Sum(nil))
 }

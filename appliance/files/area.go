@@ -102,6 +102,20 @@ func (a *Area) name(p string) string {
 // store, even after an error.
 func (a *Area) lock(op, p string) (string, error) {
 	real, err := a.store.lock(op, a.name(p))
+	return a.checked(op, p, real, err)
+}
+
+// lockToChange is lock for Store.lockToChange.
+func (a *Area) lockToChange(op, p string, others ...string) (string, error) {
+	for i, other := range others {
+		others[i] = a.name(other)
+	}
+	real, err := a.store.lockToChange(op, a.name(p), others...)
+	return a.checked(op, p, real, err)
+}
+
+// checked returns what Store.lock has returned, or the error of permit.
+func (a *Area) checked(op, p, real string, err error) (string, error) {
 	if denied := a.permit(); denied != nil {
 		err = denied
 	}
@@ -215,7 +229,11 @@ func (a *Area) OpenFile(p string, flag int) (*File, error) {
 // openFile opens a file that the user may or may not be allowed to read, and returns its resolved
 // name.
 func (a *Area) openFile(p string, flag int) (_ *File, real string, err error) {
-	real, err = a.lock("open", p)
+	if flag&changeFlags == 0 {
+		real, err = a.lock("open", p)
+	} else {
+		real, err = a.lockToChange("open", p)
+	}
 	defer a.store.mu.Unlock()
 	if err != nil {
 		return nil, "", err
@@ -226,13 +244,12 @@ func (a *Area) openFile(p string, flag int) (_ *File, real string, err error) {
 		}
 	}
 	var f *File
-	const change = os.O_WRONLY | os.O_RDWR | os.O_CREATE | os.O_TRUNC | os.O_APPEND
 	switch {
-	case flag&change != 0 && !userMayWrite(real):
+	case flag&changeFlags != 0 && !userMayWrite(real):
 		err = fs.ErrPermission
 	case flag&(os.O_TRUNC|os.O_EXCL) == os.O_TRUNC:
 		f, err = a.store.overwrite(real, flag)
-	case flag&change == os.O_WRONLY|os.O_CREATE, flag&change == os.O_RDWR|os.O_CREATE:
+	case flag&changeFlags == os.O_WRONLY|os.O_CREATE, flag&changeFlags == os.O_RDWR|os.O_CREATE:
 		f, err = a.store.openInPlace(real, flag) // as OpenSSH's scp uploads
 	default:
 		f, err = a.store.open(real, flag)
@@ -263,7 +280,7 @@ func userMayWrite(real string) bool {
 
 // Remove removes a file.
 func (a *Area) Remove(p string) error {
-	real, err := a.lock("remove", p)
+	real, err := a.lockToChange("remove", p)
 	defer a.store.mu.Unlock()
 	if err != nil {
 		return err
@@ -331,7 +348,7 @@ func (a *Area) Mkdir(p string) error {
 // Rename renames a file or directory. If a file of the new name exists, it is replaced if
 // replace is true; otherwise the error is fs.ErrExist.
 func (a *Area) Rename(from, to string, replace bool) error {
-	real, err := a.lock("rename", from)
+	real, err := a.lockToChange("rename", from, to)
 	defer a.store.mu.Unlock()
 	if err != nil {
 		return err

@@ -58,6 +58,12 @@
 // that moment and then io.EOF. Otherwise fetching a capture over the network that is being
 // captured would never end.
 //
+// # Digests
+//
+// The event of a transfer has the hash of the file, which takes as long as sending it. Most events are
+// never read, so Area.Digest only remembers which file it is. Each call that changes, renames or
+// removes a file first computes the digests that are still missing (lockToChange).
+//
 // # Times
 //
 // Times of files come from the appliance's clock, which settime changes.
@@ -67,4 +73,5 @@
 // File.mu (the position of one File), then inPlace.mu (the copy of its former content), then
 // Store.mu (names and open files), then node.mu (the size of a file, held during each write). None
 // of them is held while the function of OnFull runs, so it may write to the file that was full.
+// digest.mu is held while a file is read, and no other lock is taken or held then.
 package files

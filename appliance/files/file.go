@@ -86,10 +86,17 @@ func (s *Store) Append(name string) (*File, error) {
 	return s.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_APPEND)
 }
 
+// changeFlags are the flags with which a file is opened that may be changed.
+const changeFlags = os.O_WRONLY | os.O_RDWR | os.O_CREATE | os.O_TRUNC | os.O_APPEND
+
 // OpenFile opens a file as os.OpenFile does; flag consists of the O_ constants of package os.
 // For a directory the error is syscall.EISDIR.
 func (s *Store) OpenFile(name string, flag int) (*File, error) {
-	real, err := s.lock("open", name)
+	lock := s.lock
+	if flag&changeFlags != 0 {
+		lock = func(op, name string) (string, error) { return s.lockToChange(op, name) }
+	}
+	real, err := lock("open", name)
 	defer s.mu.Unlock()
 	if err != nil {
 		return nil, err
@@ -167,7 +174,7 @@ func (s *Store) openRead(real string, fi info) (*File, error) {
 // content, and if the process is killed before Close, the next Open does. Until Close, the quota
 // counts both.
 func (s *Store) Overwrite(name string) (*File, error) {
-	real, err := s.lock("open", name)
+	real, err := s.lockToChange("open", name)
 	defer s.mu.Unlock()
 	if err != nil {
 		return nil, err
@@ -211,7 +218,7 @@ func (s *Store) tempName() (string, error) {
 // WriteFile replaces the content of a file. Either all of data is written or the file is
 // unchanged, even if the machine crashes.
 func (s *Store) WriteFile(name string, data []byte) error {
-	real, err := s.lock("write", name)
+	_, err := s.lock("write", name)
 	if err != nil {
 		s.mu.Unlock()
 		return err
@@ -230,7 +237,7 @@ func (s *Store) WriteFile(name string, data []byte) error {
 	}
 	err = errors.Join(err, f.Close())
 
-	s.mu.Lock()
+	real, _ := s.lockToChange("write", name) // the name was valid before
 	defer s.mu.Unlock()
 	if err == nil {
 		err = s.rename(tmp, real)

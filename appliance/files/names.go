@@ -228,7 +228,7 @@ func (s *Store) makeParent(real string) error {
 
 // Remove removes a file or an empty directory. An open file stays usable until it is closed.
 func (s *Store) Remove(name string) error {
-	real, err := s.lock("remove", name)
+	real, err := s.lockToChange("remove", name)
 	defer s.mu.Unlock()
 	if err != nil {
 		return err
@@ -265,7 +265,7 @@ func (s *Store) forget(real string, fi fs.FileInfo) {
 // Rename renames a file or a directory. An existing file of the new name is replaced, an
 // existing directory is not.
 func (s *Store) Rename(from, to string) error {
-	realFrom, err := s.lock("rename", from)
+	realFrom, err := s.lockToChange("rename", from, to)
 	defer s.mu.Unlock()
 	if err != nil {
 		return err
@@ -345,7 +345,7 @@ func below(name, dir string) (rest string, ok bool) {
 
 // Chtimes sets a file's modification time.
 func (s *Store) Chtimes(name string, mtime time.Time) error {
-	real, err := s.lock("chtimes", name)
+	real, err := s.lockToChange("chtimes", name)
 	defer s.mu.Unlock()
 	if err != nil {
 		return err

@@ -63,6 +63,7 @@ type Store struct {
 	dirs    map[string]bool   // permanent directories
 	aliases map[string]string // alias -> target, both resolved
 	temps   uint64            // number of temporary files made so far
+	digests []*digest         // the oldest first; see Area.Digest
 
 	recovered []string // set by Open only
 }
@@ -108,8 +109,11 @@ func Open(dir string, quota int64, clk clock.Clock) (*Store, error) {
 // the program's log.
 func (s *Store) Recovered() []string { return s.recovered }
 
-// Close makes later calls fail. Open files stay usable.
-func (s *Store) Close() error { return s.root.Close() }
+// Close computes the digests that are not yet, and makes later calls fail. Open files stay usable.
+func (s *Store) Close() error {
+	s.settleAll()
+	return s.root.Close()
+}
 
 // Usage returns the total size of the files and the quota in bytes; a quota of 0 means none.
 func (s *Store) Usage() (used, quota int64) { return s.used.Load(), s.quota }
