@@ -183,41 +183,64 @@ func (s *sftpSession) openFile(path string, flag int) (*sftpFile, error) {
 		s.release()
 		return nil, err
 	}
-	return &sftpFile{s: s, file: f, path: path, write: flag != os.O_RDONLY}, nil
+	return &sftpFile{
+		s: s, file: f, path: path, write: flag != os.O_RDONLY, appends: flag&os.O_APPEND != 0,
+	}, nil
 }
 
 // An sftpFile is an open file.
 type sftpFile struct {
-	s     *sftpSession
-	file  *files.File
-	path  string
-	write bool
-	bytes atomic.Int64
+	s       *sftpSession
+	file    *files.File
+	path    string
+	write   bool
+	appends bool
+	bytes   atomic.Int64
+	done    coverage // what was read, or written if write is set
 }
 
 func (h *sftpFile) ReadAt(p []byte, off int64) (int, error) {
 	h.s.lastRead.Store(h)
 	n, err := h.file.ReadAt(p, off)
 	h.bytes.Add(int64(n))
+	if !h.write {
+		h.done.add(off, n)
+	}
 	return n, toSFTPError(err)
 }
 
 func (h *sftpFile) WriteAt(p []byte, off int64) (int, error) {
 	n, err := h.file.WriteAt(p, off)
 	h.bytes.Add(int64(n))
+	h.done.add(off, n)
 	return n, toSFTPError(err)
 }
 
 func (h *sftpFile) Close() error {
 	h.s.release()
+	size, whole := h.transferred()
 	err := h.file.Close()
 	direction := "Download"
 	if h.write {
 		direction = "Upload"
 	}
 	h.s.logf("%s %s %d bytes", direction, sanitize(h.path), h.bytes.Load())
-	h.s.done(Transferred{h.write, h.path, h.bytes.Load()})
+	if whole {
+		h.s.done(Transferred{h.write, h.path, size})
+	}
 	return toSFTPError(err)
+}
+
+// transferred returns the number of bytes that were transferred. It reports false if they are not
+// the first bytes of the file, or for an upload, all of it: the client has resumed a transfer or
+// changed a part of the file.
+func (h *sftpFile) transferred() (size int64, whole bool) {
+	size, whole = h.done.prefix()
+	if !whole || !h.write {
+		return size, whole
+	}
+	fi, err := h.file.Stat()
+	return size, err == nil && !h.appends && fi.Size() == size
 }
 
 // Filecmd executes commands that need no open file.

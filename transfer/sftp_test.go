@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"net"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -298,4 +299,83 @@ func TestSFTPTruncatedAttributes(t *testing.T) {
 	}
 	conn.Close()
 	<-done
+}
+
+// TestSFTPTransferred: a transfer is told if the client has fetched the beginning of a file or stored
+// all of it, in whatever order, and not if it has resumed.
+func TestSFTPTransferred(t *testing.T) {
+	const name, size = "/configuration/old.xml", 8 // "precious"
+	read := func(parts ...[2]int64) func(*sftp.File) error {
+		return func(f *sftp.File) error {
+			for _, p := range parts {
+				if _, err := f.ReadAt(make([]byte, p[1]), p[0]); err != nil && err != io.EOF {
+					return err
+				}
+			}
+			return nil
+		}
+	}
+	write := func(parts ...[2]int64) func(*sftp.File) error {
+		return func(f *sftp.File) error {
+			for _, p := range parts {
+				if _, err := f.WriteAt(make([]byte, p[1]), p[0]); err != nil {
+					return err
+				}
+			}
+			return nil
+		}
+	}
+	const put = os.O_WRONLY | os.O_CREATE
+	for label, x := range map[string]struct {
+		flag int
+		use  func(*sftp.File) error
+		want int64 // -1: no transfer
+	}{
+		"fetched":                   {os.O_RDONLY, read([2]int64{0, 100}), size},
+		"fetched in parts":          {os.O_RDONLY, read([2]int64{0, 3}, [2]int64{3, 5}, [2]int64{8, 5}), size},
+		"fetched in another order":  {os.O_RDONLY, read([2]int64{4, 4}, [2]int64{2, 2}, [2]int64{0, 2}), size},
+		"fetched and fetched again": {os.O_RDONLY, read([2]int64{0, 8}, [2]int64{0, 8}), size},
+		"the beginning":             {os.O_RDONLY, read([2]int64{0, 3}), 3},
+		"fetched with a gap":        {os.O_RDONLY, read([2]int64{0, 3}, [2]int64{4, 4}), -1},
+		"fetched from an offset":    {os.O_RDONLY, read([2]int64{3, 5}), -1},
+		"stored":                    {put | os.O_TRUNC, write([2]int64{0, 3}, [2]int64{3, 9}), 12},
+		"stored in another order":   {put | os.O_TRUNC, write([2]int64{3, 9}, [2]int64{0, 3}), 12},
+		"stored empty":              {put | os.O_TRUNC, write(), 0},
+		"stored over it":            {put, write([2]int64{0, 9}), 9},
+		"stored over it and cut": {put, func(f *sftp.File) error {
+			return errors.Join(write([2]int64{0, 3})(f), f.Truncate(3))
+		}, 3},
+		"stored over a part":    {put, write([2]int64{0, 3}), -1},
+		"resumed":               {put, write([2]int64{8, 4}), -1},
+		"stored with a gap":     {put | os.O_TRUNC, write([2]int64{0, 3}, [2]int64{5, 3}), -1},
+		"appended":              {put | os.O_APPEND, write([2]int64{0, 8}), -1},
+		"stored, and read back": {os.O_RDWR | os.O_TRUNC, func(f *sftp.File) error { return errors.Join(write([2]int64{0, 9})(f), read([2]int64{5, 2})(f)) }, 9},
+	} {
+		t.Run(label, func(t *testing.T) {
+			var got []transfer.Transferred
+			conn, done := serveSFTP(newStore(t, 0), transfer.SFTPOptions{
+				Done: func(x transfer.Transferred) { got = append(got, x) },
+			})
+			c, err := sftp.NewClientPipe(conn, conn)
+			if err != nil {
+				t.Fatal(err)
+			}
+			f, err := c.OpenFile(name, x.flag)
+			if err == nil {
+				err = errors.Join(x.use(f), f.Close())
+			}
+			if err != nil {
+				t.Error(err)
+			}
+			c.Close()
+			<-done
+			var want []transfer.Transferred
+			if x.want >= 0 {
+				want = []transfer.Transferred{{Upload: x.flag != os.O_RDONLY, Path: name, Size: x.want}}
+			}
+			if !slices.Equal(got, want) {
+				t.Errorf("told %+v, want %+v", got, want)
+			}
+		})
+	}
 }
