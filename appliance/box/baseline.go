@@ -123,19 +123,11 @@ func (b *baseline) check() error {
 	return nil
 }
 
-// restore makes the content of a directory that of the baseline, which should have been checked.
-func (b *baseline) restore(dir string) error {
-	err := clearDir(dir)
-	if err == nil && b.file != "" {
-		err = b.extract(dir)
-	}
-	if err != nil {
-		return fmt.Errorf("restore the files of the start: %w", err)
-	}
-	return nil
-}
-
+// extract writes the files to an empty directory.
 func (b *baseline) extract(dir string) error {
+	if err := b.check(); err != nil || b.file == "" {
+		return err
+	}
 	file, err := os.Open(b.file)
 	if err != nil {
 		return err

@@ -2,11 +2,13 @@ package box_test
 
 import (
 	"context"
+	"errors"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"runtime"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -247,4 +249,90 @@ func TestStartWithoutSpaceForTheFilesOfTheStart(t *testing.T) {
 	if log := startIn(t, topo, dir, refused); !strings.Contains(log, "cannot be reset") {
 		t.Error("the log says nothing of the read-only disk: ", log)
 	}
+}
+
+// A reset in which the process is killed has happened as a whole, or not at all, after the next start.
+func TestKilledDuringReset(t *testing.T) {
+	for name, x := range map[string]struct {
+		files map[string]string
+		want  string
+	}{
+		"while it writes": {
+			map[string]string{"a": "old", "b": "old", "reset.new/a": "ne"}, "a=old b=old",
+		},
+		"while it removes": {
+			map[string]string{"b": "old", "reset.ready/a": "new", "reset.ready/c/d": "new"}, "a=new c/d=new",
+		},
+		"while it moves": {
+			map[string]string{"a": "new", "reset.moving/c/d": "new"}, "a=new c/d=new",
+		},
+		"at the end": {
+			map[string]string{"a": "new", "c/d": "new", "reset.moving/": ""}, "a=new c/d=new",
+		},
+	} {
+		dir := t.TempDir()
+		for file, text := range x.files {
+			path := filepath.Join(dir, filepath.FromSlash(file))
+			if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+				t.Fatal(err)
+			}
+			if strings.HasSuffix(file, "/") {
+				if err := os.MkdirAll(path, 0o700); err != nil {
+					t.Fatal(err)
+				}
+				continue
+			}
+			if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		b := startReset(t, dir)
+		for _, when := range []string{"the start", "a reset"} {
+			var got []string
+			for _, file := range []string{"a", "b", "c/d"} {
+				if text, err := os.ReadFile(filepath.Join(dir, filepath.FromSlash(file))); err == nil {
+					got = append(got, file+"="+string(text))
+				}
+			}
+			if s := strings.Join(got, " "); s != x.want {
+				t.Errorf("%s: after %s there is %q, want %q", name, when, s, x.want)
+			}
+			if left, _ := filepath.Glob(filepath.Join(dir, "reset.*")); left != nil {
+				t.Errorf("%s: after %s there is %q", name, when, left)
+			}
+			if err := b.Reset(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+}
+
+// A reset for which the disk has no space changes nothing, and succeeds when there is space.
+func TestResetOnAFullDisk(t *testing.T) {
+	disk := tooltest.SmallDisk(t)
+	dir := filepath.Join(disk.Dir, "appliance")
+	topo := topologyWithPush(t)
+	startIn(t, topo, dir, func(b *box.Box) { useEverything(t, b) })
+	startIn(t, topo, dir, func(b *box.Box) {
+		file := filepath.Join(dir, "kept")
+		if err := os.WriteFile(file, []byte("after"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		disk.Fill()
+		a := b.Appliance()
+		if err := b.Reset(t.Context()); !errors.Is(err, syscall.ENOSPC) {
+			t.Errorf("the reset returns %v", err)
+		}
+		text, err := os.ReadFile(file)
+		if b.Appliance() != a || b.Power() != box.PowerIsOn || string(text) != "after" || err != nil {
+			t.Errorf("the appliance was changed; its file: %q, %v", text, err)
+		}
+		disk.Free()
+		if err := b.Reset(t.Context()); err != nil {
+			t.Error(err)
+		}
+		if _, err := os.Stat(file); err == nil {
+			t.Error("a file is there that was not there at the start")
+		}
+	})
 }

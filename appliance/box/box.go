@@ -106,6 +106,10 @@ func (b *Box) Start(ctx context.Context) error {
 	if b.started {
 		return errors.New("box: started twice")
 	}
+	discardContent(b.o.Dir)
+	if err := finishContent(b.o.Dir); err != nil {
+		return fmt.Errorf("finish the reset in which the last process was killed: %w", err)
+	}
 	b.keepBaseline()
 	s, err := b.boot(ctx, bootConfig{doors: b.o.DoorAddrs, reset: b.o.FactoryReset})
 	if err != nil {

@@ -33,8 +33,8 @@ type contentFile struct {
 }
 
 // walkContent calls visit for everything in a directory, without its text: for a directory before
-// what it contains. The baseline is not part of the content, and neither are sockets, for example,
-// which belong to a process. A directory that does not exist is empty.
+// what it contains. Entries of isOwn are not part of the content, and neither are sockets, for
+// example, which belong to a process. A directory that does not exist is empty.
 func walkContent(dir string, visit func(path string, f contentFile) error) error {
 	return filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
 		if err != nil || path == dir {
@@ -52,7 +52,9 @@ func walkContent(dir string, visit func(path string, f contentFile) error) error
 			return err
 		}
 		switch {
-		case f.name == baselineFile:
+		case isOwn(f.name) && d.IsDir():
+			return fs.SkipDir
+		case isOwn(f.name):
 			return nil
 		case d.IsDir(), info.Mode().IsRegular():
 		case info.Mode()&fs.ModeSymlink != 0:
@@ -94,18 +96,8 @@ func readContent(dir string) (*content, error) {
 	return c, nil
 }
 
-// restore makes the content of a directory that of c.
-func (c *content) restore(dir string) error {
-	if err := c.write(dir); err != nil {
-		return fmt.Errorf("restore the files of a snapshot: %w", err)
-	}
-	return nil
-}
-
-func (c *content) write(dir string) error {
-	if err := clearDir(dir); err != nil {
-		return err
-	}
+// extract writes the content to an empty directory.
+func (c *content) extract(dir string) error {
 	for _, d := range c.dirs {
 		if err := os.MkdirAll(filepath.Join(dir, d.name), d.mode.Perm()|0o700); err != nil {
 			return err
@@ -120,23 +112,6 @@ func (c *content) write(dir string) error {
 			err = os.WriteFile(path, f.text, f.mode.Perm())
 		}
 		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// clearDir removes everything in a directory except for the baseline.
-func clearDir(dir string) error {
-	entries, err := os.ReadDir(dir)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	for _, e := range entries {
-		if e.Name() == baselineFile {
-			continue
-		}
-		if err := os.RemoveAll(filepath.Join(dir, e.Name())); err != nil {
 			return err
 		}
 	}

@@ -52,7 +52,8 @@
 //
 // The files of the start, if there were any, are copied to one file in the appliance's directory
 // (baseline.go), since a fleet that kept them in memory would grow with what its appliances log. Hard
-// links would be cheaper, but the appliance appends to logs and queues and writes files in place.
+// links would be cheaper, but the appliance appends to logs and queues and writes files in place. A
+// reset replaces the present files as a whole, also if the process is killed meanwhile (restore.go).
 //
 // # Snapshots
 //

@@ -40,8 +40,8 @@ func (b *Box) Persistent() bool { return b.o.Persistent }
 //
 // A new appliance boots in a new world over the files of the start. If Dir was not empty then, Start
 // has copied its content to a file in Dir, which is there until the box stops. If the content was more
-// than MaxContent bytes, or the file could not be written or is damaged, Reset returns an error and
-// does nothing.
+// than MaxContent bytes, or the file could not be written or is damaged, or the disk has no space for
+// the files of the start besides the present ones, Reset returns an error and does nothing.
 func (b *Box) Reset(ctx context.Context) error { return b.resetTo(ctx, nil) }
 
 // resetTo returns to the state of a snapshot; nil: to that of the start.
@@ -58,11 +58,14 @@ func (b *Box) resetTo(ctx context.Context, to *snapshot) error {
 	case ctx.Err() != nil:
 		return context.Cause(ctx)
 	}
-	if to == nil {
-		if err := b.baseline.check(); err != nil {
-			return fmt.Errorf("the simulator cannot be reset: %w", err)
-		}
+	extract := b.baseline.extract
+	if to != nil {
+		extract = to.files.extract
 	}
+	if err := prepareContent(b.o.Dir, extract); err != nil {
+		return fmt.Errorf("the simulator cannot be reset: %w", err)
+	}
+	defer discardContent(b.o.Dir) // unless it was used
 	settled := b.unsettle(appliance.Reboot)
 	defer settled()
 	b.endWaits()
@@ -101,17 +104,16 @@ func (b *Box) resetTo(ctx context.Context, to *snapshot) error {
 	return nil
 }
 
-// restart boots over the files of a snapshot; nil: of the start.
+// restart boots over the files of a snapshot, which are prepared; nil: of the start.
 func (b *Box) restart(doors *netsim.HeldDoors, to *snapshot) (*instance, error) {
 	how := bootConfig{doors: b.DoorAddrs(), held: doors, reset: b.o.FactoryReset}
-	restore := b.baseline.restore
 	if to == nil {
 		b.faults.Restore()
 	} else {
 		b.faults.Recall(to.kept.World)
-		restore, how.reset, how.recall = to.files.restore, false, &to.kept
+		how.reset, how.recall = false, &to.kept
 	}
-	if err := restore(b.o.Dir); err != nil {
+	if err := replaceContent(b.o.Dir); err != nil {
 		return nil, err
 	}
 	return b.boot(context.Background(), how)

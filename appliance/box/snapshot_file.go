@@ -27,7 +27,7 @@ import (
 //	state.json      a keptState: faults, rules of mail servers, what servers have received, and
 //	                failed logins
 //	files/...       the appliance's directory: directories, each before what it contains, and
-//	                regular files, with their permissions, except for the baseline
+//	                regular files, with their permissions, except for those of isOwn
 //
 // It contains keys and digests of passphrases, as the appliance's directory does.
 
@@ -307,7 +307,7 @@ func (x *snapshotReader) readFile() error {
 	local := filepath.IsLocal(filepath.FromSlash(name)) && name == path.Clean(name) && name != "." &&
 		!strings.Contains(name, "\x00") && !strings.Contains(name, `\`)
 	switch {
-	case !below || !local || name == baselineFile || x.names[name] || !x.dirs[path.Dir(name)]:
+	case !below || !local || isOwn(name) || x.names[name] || !x.dirs[path.Dir(name)]:
 		return wrongSnapshot("the snapshot has an entry %q, which is not one that a snapshot can have", h.Name)
 	case h.Size > x.left:
 		return wrongSnapshot("the snapshot is damaged: its content is not what its manifest says")
