@@ -13,13 +13,14 @@ COPY go.mod go.sum ./
 RUN go mod download
 COPY . .
 RUN CGO_ENABLED=0 GOOS=$TARGETOS GOARCH=$TARGETARCH go build -trimpath -ldflags=-s -o /esasim ./cmd/esasim \
- && mkdir -p /state /scratch && chmod 1777 /scratch
+ && mkdir -p /directories/state /directories/tmp && chmod 1777 /directories/tmp
 
 # The image contains only the binary and directories for its data.
 FROM scratch
 COPY --from=build /esasim /esasim
-COPY --from=build --chown=65532:65532 /state /state
-COPY --from=build --chown=65532:65532 /scratch /tmp
+# /tmp is in a directory that is copied, because only then it keeps its mode, which a tmpfs in its
+# place gets too.
+COPY --from=build --chown=65532:65532 /directories /
 USER 65532:65532
 ENV XDG_STATE_HOME=/state
 VOLUME /state

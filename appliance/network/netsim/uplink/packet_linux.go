@@ -28,7 +28,7 @@ func (p *packetSocket) open(ctx context.Context, waiting func(string)) (link, er
 	fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
 	if errors.Is(err, unix.EPERM) {
 		err = fmt.Errorf("%w: esasim may not use network interfaces: give it CAP_NET_RAW, as with"+
-			" setcap cap_net_raw+ep FILE", err)
+			" setcap cap_net_raw+ep FILE or, in a container, with --user 0", err)
 	}
 	if err != nil {
 		return nil, &fatalError{err}
