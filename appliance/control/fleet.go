@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/esasim/esasim/appliance/fleet"
@@ -137,7 +138,7 @@ func (s *Server) askMember(r *http.Request) (any, error) {
 		box: b, requestCtx: s.requestCtx, cancelRequests: func() {},
 		streamCtx: s.streamCtx, cancelStreams: func() {},
 	}
-	own.addRoutes() // takes a tenth of a millisecond, and would take 100 KiB if it were kept
+	own.mux = sync.OnceValue(own.newMux) // takes a tenth of a millisecond, and would take 100 KiB if it were kept
 	return stream(func(w http.ResponseWriter) {
 		inner := r.Clone(r.Context())
 		for _, path := range []*string{&inner.URL.Path, &inner.URL.RawPath} {
@@ -145,6 +146,6 @@ func (s *Server) askMember(r *http.Request) (any, error) {
 				*path = "/v1" + rest
 			}
 		}
-		own.mux.ServeHTTP(w, inner)
+		own.mux().ServeHTTP(w, inner)
 	}), nil
 }

@@ -35,7 +35,7 @@ func FuzzRequests(f *testing.F) {
 		f.Add(seed[0], seed[1], seed[2])
 	}
 	b := startFuzzBox(f)
-	handler := New(b).mux
+	handler := New(b).mux()
 	f.Fuzz(func(t *testing.T, method, path, body string) {
 		b.Faults().Clear() // so that they do not add up
 		r, err := http.NewRequest(method, "http://esasim/"+strings.TrimPrefix(path, "/"),

@@ -63,7 +63,7 @@ func (s *Server) unknown(r *http.Request) (any, error) {
 	for _, method := range methods() {
 		other := *r
 		other.Method = method
-		if _, pattern := s.mux.Handler(&other); pattern != "/" {
+		if _, pattern := s.mux().Handler(&other); pattern != "/" {
 			allowed = append(allowed, method)
 		}
 	}

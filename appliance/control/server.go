@@ -31,12 +31,12 @@ const (
 
 // A Server answers requests about one box, or about a fleet. It is safe for concurrent use.
 type Server struct {
-	box            *box.Box     // nil: about a fleet
-	fleet          *fleet.Fleet // nil: about one box
-	mux            *http.ServeMux
-	root           http.Handler    // mux, for paths without empty elements
-	active         sync.WaitGroup  // listeners, and requests that are being answered
-	requestCtx     context.Context // the parent of the contexts of all requests
+	box            *box.Box              // nil: about a fleet
+	fleet          *fleet.Fleet          // nil: about one box
+	mux            func() *http.ServeMux // made by the first request
+	root           http.Handler          // mux, for paths without empty elements
+	active         sync.WaitGroup        // listeners, and requests that are being answered
+	requestCtx     context.Context       // the parent of the contexts of all requests
 	cancelRequests context.CancelFunc
 	streamCtx      context.Context // ends when Stop is called: no answer goes on after that
 	cancelStreams  context.CancelFunc
@@ -55,17 +55,20 @@ func NewFleet(f *fleet.Fleet) *Server { return (&Server{fleet: f}).init() }
 func (s *Server) init() *Server {
 	s.requestCtx, s.cancelRequests = context.WithCancel(context.Background())
 	s.streamCtx, s.cancelStreams = context.WithCancel(context.Background())
-	s.addRoutes()
+	s.mux = sync.OnceValue(s.newMux)
+	s.root = refuseEmptyNames(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		s.mux().ServeHTTP(w, r)
+	}))
 	return s
 }
 
-func (s *Server) addRoutes() {
-	s.mux = http.NewServeMux()
+func (s *Server) newMux() *http.ServeMux {
+	mux := http.NewServeMux()
 	for _, r := range s.routes() {
-		s.mux.Handle(r.pattern, handlerOf(r.answer, bodyLimit(r.pattern)))
+		mux.Handle(r.pattern, handlerOf(r.answer, bodyLimit(r.pattern)))
 	}
-	s.mux.Handle("/", handlerOf(s.unknown, maxBody))
-	s.root = refuseEmptyNames(s.mux)
+	mux.Handle("/", handlerOf(s.unknown, maxBody))
+	return mux
 }
 
 // refuseEmptyNames refuses paths with an empty element, "." or "..": http.ServeMux redirects these

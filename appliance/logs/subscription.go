@@ -218,7 +218,7 @@ var newerDefaults = [][2]string{{"audit_logs", "audit"}}
 // DefaultSubscriptions returns the factory subscriptions of version v (logs.md 1.4), sorted by
 // name.
 func DefaultSubscriptions(v product.Version) []Subscription {
-	var list []Subscription
+	list := make([]Subscription, 0, len(defaults)+len(newerDefaults))
 	for _, d := range slices.Concat(defaults, newerDefaults) {
 		k := Type(d[1]).Spec()
 		if v.Before(k.Since) {
