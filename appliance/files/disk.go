@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"path"
 	"sync/atomic"
 	"time"
 )
@@ -95,6 +96,46 @@ func (d *disk) OpenFile(name string, flag int, perm fs.FileMode) (f *os.File, er
 		return err
 	})
 	return f, err
+}
+
+// create creates a file that must not exist. If makeParent is set, its directory is made if necessary.
+// The directory is walked to once, and not again for each step.
+func (d *disk) create(name string, flag int, perm fs.FileMode, makeParent bool) (f *os.File, err error) {
+	err = d.use("open", name, true, func(root *os.Root) error {
+		parent, err := directory(root, path.Dir(name), makeParent)
+		if err != nil {
+			return err
+		}
+		if parent != root {
+			defer parent.Close()
+		}
+		f, err = parent.OpenFile(path.Base(name), flag, perm)
+		return err
+	})
+	return f, err
+}
+
+// directory opens a directory of root, which the caller must close unless it is root. If makeIt is
+// set, it is made if necessary, and the ones above it.
+func directory(root *os.Root, name string, makeIt bool) (*os.Root, error) {
+	if name == "." {
+		return root, nil
+	}
+	dir, err := root.OpenRoot(name)
+	if !makeIt || !errors.Is(err, fs.ErrNotExist) {
+		return dir, err
+	}
+	above, err := directory(root, path.Dir(name), true)
+	if err != nil {
+		return nil, err
+	}
+	if above != root {
+		defer above.Close()
+	}
+	if err := above.Mkdir(path.Base(name), 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+		return nil, err
+	}
+	return above.OpenRoot(path.Base(name))
 }
 
 func (d *disk) OpenRoot(name string) (dir *os.Root, err error) {

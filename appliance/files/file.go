@@ -111,6 +111,9 @@ func (s *Store) OpenFile(name string, flag int) (*File, error) {
 
 // open opens a file by its resolved name. The caller holds mu.
 func (s *Store) open(real string, flag int) (*File, error) {
+	if f := s.create(real, flag); f != nil {
+		return s.written(f, real, flag, info{time: s.clk.Now()}, true)
+	}
 	fi, err := s.stat(real, real)
 	created := false
 	switch {
@@ -135,10 +138,32 @@ func (s *Store) open(real string, flag int) (*File, error) {
 	if l, err := s.root.Lstat(real); err == nil && !l.Mode().IsRegular() {
 		return nil, fs.ErrPermission // a link: the quota would count its target twice
 	}
-	f, err := s.root.OpenFile(real, flag&^(os.O_APPEND|os.O_TRUNC), 0o600)
+	f, err := s.root.OpenFile(real, diskFlags(flag), 0o600)
 	if err != nil {
 		return nil, err
 	}
+	return s.written(f, real, flag, fi, created)
+}
+
+// create creates a file that must not exist. It returns nil if the flags do not ask for that or it
+// does not succeed; then open, which takes more system calls, succeeds or says what is wrong.
+func (s *Store) create(real string, flag int) *os.File {
+	const exclusive = os.O_CREATE | os.O_EXCL
+	if flag&exclusive != exclusive || flag&(os.O_WRONLY|os.O_RDWR) == 0 || s.dirs[real] || checkNewName(real) != nil {
+		return nil
+	}
+	f, err := s.root.create(real, diskFlags(flag), 0o600, s.dirs[path.Dir(real)])
+	if err != nil {
+		return nil
+	}
+	return f
+}
+
+// diskFlags returns the flags of OpenFile without those that are not for the file on disk.
+func diskFlags(flag int) int { return flag &^ (os.O_APPEND | os.O_TRUNC) }
+
+// written returns a file that was opened for writing. created says that it is a new one.
+func (s *Store) written(f *os.File, real string, flag int, fi info, created bool) (*File, error) {
 	if created {
 		s.files.Add(1)
 	}

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"testing/fstest"
 	"time"
@@ -125,6 +126,51 @@ func TestStoredNamesAreOnDisk(t *testing.T) {
 	}
 	if _, err := s.StoredNames("data/pub/diagnostic/a.cap"); err == nil {
 		t.Error("a file has stored names")
+	}
+}
+
+// A file that must not exist is made in a permanent directory that is not on disk yet, and in no
+// other one that is missing. What exists is left alone.
+func TestExclusiveCreation(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir, 0)
+	const exclusive = os.O_WRONLY | os.O_CREATE | os.O_EXCL
+	create := func(name string) error {
+		f, err := s.OpenFile(name, exclusive)
+		if err == nil {
+			_, err = f.Write([]byte("new"))
+			err = errors.Join(err, f.Close())
+		}
+		return err
+	}
+	for _, name := range []string{"data/pub/diagnostic/a.cap", "data/pub/diagnostic/b.cap", "c"} {
+		if err := create(name); err != nil {
+			t.Error(err)
+		}
+	}
+	wantUsed(t, s, dir, 9)
+	write(t, s, "data/pub/diagnostic/old.cap", "old")
+	if err := os.Symlink("old.cap", filepath.Join(dir, "data/pub/diagnostic/link.cap")); err != nil {
+		t.Skip("the disk has no symbolic links:", err)
+	}
+	if err := os.Symlink("nowhere.cap", filepath.Join(dir, "data/pub/diagnostic/broken.cap")); err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]error{
+		"data/pub/diagnostic/old.cap":             fs.ErrExist,
+		"data/pub/diagnostic/link.cap":            fs.ErrExist,
+		"data/pub/diagnostic/broken.cap":          fs.ErrPermission,
+		"data/pub/diagnostic":                     syscall.EISDIR,
+		"data/pub/configuration":                  syscall.EISDIR, // which is not on disk
+		"data/pub/other/a.cap":                    fs.ErrNotExist,
+		"data/" + strings.Repeat("d/", 100) + "a": syscall.ENAMETOOLONG,
+	} {
+		if err := create(name); !errors.Is(err, want) {
+			t.Errorf("%s: error %v, want %v", name, err, want)
+		}
+	}
+	if got := read(t, s, "data/pub/diagnostic/old.cap"); got != "old" {
+		t.Errorf("an existing file has become %q", got)
 	}
 }
 
