@@ -140,8 +140,12 @@ func (d *doors) setServicesUp() {
 
 // update opens and shuts the doors as their services listen. It is called with mu held.
 func (d *doors) update() {
+	if len(d.fronts) == 0 {
+		return
+	}
+	interfaces := d.Interfaces()
 	for _, f := range d.fronts {
-		listens := slices.ContainsFunc(d.targets(f), d.listens)
+		listens := slices.ContainsFunc(d.targets(f, interfaces), d.listens)
 		if listens || d.servicesUp {
 			f.SetOpen(listens)
 		}
@@ -175,11 +179,12 @@ func (d *doors) setServicePort(service string, port uint16) error {
 	return nil
 }
 
-// targets returns the simulated addresses that a door may lead to. It is called with mu held.
-func (d *doors) targets(f *front) []netip.AddrPort {
+// targets returns the simulated addresses that a door may lead to, which are those of one of the
+// appliance's interfaces. It is called with mu held.
+func (d *doors) targets(f *front, interfaces []network.Interface) []netip.AddrPort {
 	port := d.portOf(f.door.Service)
 	var list []netip.AddrPort
-	for _, n := range d.Interfaces() {
+	for _, n := range interfaces {
 		if n.Name == f.door.Interface {
 			for _, p := range n.Addrs {
 				list = append(list, netip.AddrPortFrom(p.Addr(), port))
@@ -286,7 +291,7 @@ func (d *doors) enter(f *front, client netip.Addr) (from netip.Addr, to netip.Ad
 	if err != nil {
 		return netip.Addr{}, netip.AddrPort{}, err
 	}
-	for _, a := range d.targets(f) {
+	for _, a := range d.targets(f, d.Interfaces()) {
 		i := slices.IndexFunc(sources, func(s netip.Addr) bool { return s.Is4() == a.Addr().Is4() })
 		if i >= 0 && (!to.IsValid() || !d.listens(to)) {
 			from, to = sources[i], a // if no address listens, one that refuses

@@ -32,25 +32,50 @@ type Segment struct {
 
 // Segments returns the segments of all interfaces.
 func (t *Topology) Segments() []Segment {
-	var all []Segment
+	places := t.segmentPlaces()
+	all := make([]Segment, len(places))
+	for i, p := range places {
+		all[i] = p.segment()
+	}
+	return all
+}
+
+// A segmentPlace says where a segment is.
+type segmentPlace struct {
+	n      *Interface
+	number int   // of the interface or, of a VLAN, among all VLANs
+	vlan   *VLAN // nil: none
+}
+
+func (t *Topology) segmentPlaces() []segmentPlace {
+	all := make([]segmentPlace, 0, 8)
 	vlans := 0
 	for i := range t.Appliance.Interfaces {
 		n := &t.Appliance.Interfaces[i]
-		routers := valid(n.Gateway, n.Gateway6)
-		all = append(all, Segment{
-			Name: n.Name, Interface: n, RouterMAC: derivedMAC(macGateway, i+1),
-			Routers: routers, Networks: slices.Concat(n.Addresses, routers),
-		})
-		for _, v := range n.VLANs {
+		all = append(all, segmentPlace{n, i + 1, nil})
+		for j := range n.VLANs {
 			vlans++
-			routers := valid(v.Gateway, v.Gateway6)
-			all = append(all, Segment{
-				Name: fmt.Sprintf("VLAN %d of %s", v.ID, n.Name), Interface: n, VLAN: v.ID,
-				RouterMAC: derivedMAC(macVLAN, vlans), Routers: routers, Networks: routers,
-			})
+			all = append(all, segmentPlace{n, vlans, &n.VLANs[j]})
 		}
 	}
 	return all
+}
+
+// segment returns the segment that is there.
+func (p segmentPlace) segment() Segment {
+	n, v := p.n, p.vlan
+	if v == nil {
+		routers := valid(n.Gateway, n.Gateway6)
+		return Segment{
+			Name: n.Name, Interface: n, RouterMAC: derivedMAC(macGateway, p.number),
+			Routers: routers, Networks: slices.Concat(n.Addresses, routers),
+		}
+	}
+	routers := valid(v.Gateway, v.Gateway6)
+	return Segment{
+		Name: fmt.Sprintf("VLAN %d of %s", v.ID, n.Name), Interface: n, VLAN: v.ID,
+		RouterMAC: derivedMAC(macVLAN, p.number), Routers: routers, Networks: routers,
+	}
 }
 
 // valid returns the prefixes that are valid.
@@ -72,8 +97,13 @@ func (s *Segment) Network(a netip.Addr) (p netip.Prefix, ok bool) {
 // Segment returns the segment of an interface's wire and a VLAN (0: none), or nil if the wire
 // does not carry that VLAN.
 func (t *Topology) Segment(wire string, vlan int) *Segment {
-	for _, s := range t.Segments() {
-		if s.Interface.Name == wire && s.VLAN == vlan {
+	for _, p := range t.segmentPlaces() {
+		id := 0
+		if p.vlan != nil {
+			id = p.vlan.ID
+		}
+		if p.n.Name == wire && id == vlan {
+			s := p.segment()
 			return &s
 		}
 	}

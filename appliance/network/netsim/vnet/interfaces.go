@@ -122,7 +122,7 @@ func (h *Host) attach(i *iface) {
 func (h *Host) Interfaces() []network.Interface {
 	h.mu.RLock()
 	defer h.mu.RUnlock()
-	var all []network.Interface
+	all := make([]network.Interface, 0, len(h.ifaces))
 	for _, i := range h.ifaces {
 		x := network.Interface{
 			Name: i.name, Device: i.device, Index: int(i.id),
