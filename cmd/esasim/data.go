@@ -311,7 +311,7 @@ func saveHostKey(file string, key crypto.Signer) (crypto.Signer, error) {
 		return nil, fmt.Errorf("save host key: %w", err)
 	}
 	defer os.Remove(tmp.Name())
-	err = pem.Encode(tmp, &pem.Block{Type: "PRIVATE KEY", Bytes: der})
+	_, err = tmp.Write(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}))
 	if err = errors.Join(err, tmp.Sync(), tmp.Close()); err != nil {
 		return nil, fmt.Errorf("save host key: %w", err)
 	}
