@@ -45,7 +45,7 @@
 // door changes the data, each direction is a goroutine.
 //
 // An idle connection of a front door holds no buffer, except for 2 KiB on Windows; a busy one
-// borrows 64 KiB for each direction. The back door never borrows, and on Linux it waits for the
+// borrows 128 KiB for each direction. The back door never borrows, and on Linux it waits for the
 // real host's window: it holds at most 16 KiB of what the appliance believes to have arrived.
 //
 // # What a real server has read

@@ -10,7 +10,7 @@ import (
 
 const (
 	idleBuffer  = 2 << 10
-	busyBuffer  = 64 << 10
+	busyBuffer  = 128 << 10 // the window of a simulated host: whatever can have arrived
 	smallBuffer = 2 << 10
 )
 
