@@ -107,6 +107,8 @@ func plainPair(t *testing.T) {
 		here.IP("link set " + name + " addrgenmode none mtu 9000 up")
 		here.Run("ethtool", append([]string{"-K", name}, strings.Fields("tx off rx off sg off tso off gso off gro off")...)...)
 	}
+	here.AwaitCarrier("ve0")
+	here.AwaitCarrier("ve1")
 }
 
 // tapFrames collects the frames of an interface of an appliance.

@@ -1,6 +1,7 @@
 package tooltest
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -10,6 +11,9 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
+
+	"github.com/esasim/esasim/appliance/clock"
 )
 
 // A Namespace is a network namespace of a test: a machine with interfaces of its own and no way to
@@ -79,12 +83,30 @@ func (n *Namespace) Link(words string) {
 	}
 }
 
-// Cable adds two interfaces that are connected: one here, one in another namespace. Both are up.
+// Cable adds two interfaces that are connected: one here, one in another namespace. Both are up, and
+// the kernel has noticed their carriers: it looks once a second.
 func (n *Namespace) Cable(here string, other *Namespace, there string) {
 	n.t.Helper()
 	n.Link(fmt.Sprintf("name %s type veth peer name %s netns %s", here, there, other.pid))
 	n.IP("link set " + here + " up")
 	other.IP("link set " + there + " up")
+	n.AwaitCarrier(here)
+	other.AwaitCarrier(there)
+}
+
+// carrierTime limits the wait for a carrier. It only matters for tests that fail.
+const carrierTime = 2 * time.Minute
+
+// AwaitCarrier waits until the kernel has noticed that the cable of an interface is plugged in.
+func (n *Namespace) AwaitCarrier(device string) {
+	n.t.Helper()
+	ctx, cancel := context.WithTimeout(n.t.Context(), carrierTime)
+	defer cancel()
+	for !strings.Contains(n.Run("ip", "-o", "link", "show", device), " state UP ") {
+		if err := clock.System().Sleep(ctx, 10*time.Millisecond); err != nil {
+			n.t.Fatalf("%s has no carrier: %v", device, err)
+		}
+	}
 }
 
 // insideNamespace tells a test that it runs in a namespace of its own.

@@ -13,7 +13,8 @@ const module = "github.com/esasim/esasim/"
 // lines only, and none of its own line. Do not move a package to make a build pass.
 const layers = `
 	appliance/pattern
-	appliance/clock appliance/entropy appliance/atomicfile appliance/pcapfilter appliance/scp appliance/refusal appliance/promtext appliance/tooltest appliance/assets appliance/network/netsim/topology fixtures
+	appliance/clock appliance/entropy appliance/atomicfile appliance/pcapfilter appliance/scp appliance/refusal appliance/promtext appliance/assets appliance/network/netsim/topology fixtures
+	appliance/tooltest
 	appliance/browsertest appliance/check appliance/dissect appliance/config appliance/files appliance/product appliance/network appliance/events appliance/mta/queue
 	appliance/tlsconfig
 	appliance/mta/mailevents appliance/users appliance/netconfig appliance/resolver appliance/ntp appliance/dhcp appliance/logs/syslog appliance/logs/upload appliance/network/networktest appliance/network/netsim/ether

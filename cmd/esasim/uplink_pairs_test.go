@@ -2,12 +2,14 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/esasim/esasim/appliance/tooltest"
 )
@@ -158,6 +160,10 @@ func copyProgram(to, from string) error {
 	return out.Close()
 }
 
+// refusalTime limits the wait for a refusal, which takes a minute at most. It only matters for tests
+// that fail.
+const refusalTime = 3 * time.Minute
+
 // An appliance does not start if a machine of its network has its address or its MAC.
 func TestAddressesOfOthersAreRefusedInNamespaces(t *testing.T) {
 	machine, lan := tooltest.NewNamespace(t), tooltest.NewNamespace(t)
@@ -171,11 +177,18 @@ func TestAddressesOfOthersAreRefusedInNamespaces(t *testing.T) {
 		own := command(t, home, "serve", "--topology", topology, "--ephemeral", "--uplink", "Data 1=packet:ve0,probe_time=1m")
 		c := machine.Command(own.Path, own.Args[1:]...)
 		c.Env = own.Env
-		out, err := c.CombinedOutput()
-		if err == nil {
-			t.Errorf("it starts:\n%s", out)
+		var out bytes.Buffer
+		c.Stdout, c.Stderr = &out, &out
+		if err := c.Start(); err != nil {
+			t.Fatal(err)
 		}
-		return string(out)
+		ctx, cancel := context.WithTimeout(t.Context(), refusalTime)
+		defer cancel()
+		keep := context.AfterFunc(ctx, func() { _ = c.Process.Kill() })
+		if err := c.Wait(); !keep() || err == nil {
+			t.Errorf("it starts:\n%s", &out)
+		}
+		return out.String()
 	}
 	lan.IP("address add 192.0.2.25/24 dev ve1")
 	if out := refused(realTopology); !strings.Contains(out, "has the address 192.0.2.25 of the appliance") {
