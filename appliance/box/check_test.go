@@ -48,7 +48,7 @@ func TestCheckFindsLies(t *testing.T) {
 	if err := contradictions(report); err != nil {
 		t.Fatal(err)
 	}
-	if report.Events < 100 || report.Frames < 100 {
+	if report.Events < 50 || report.Frames < 50 {
 		t.Errorf("the run has %d events and %d frames", report.Events, report.Frames)
 	}
 	unproved := map[string]bool{}
