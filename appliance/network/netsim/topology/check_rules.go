@@ -1,6 +1,7 @@
 package topology
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -37,9 +38,44 @@ func (e *RuleError) Error() string {
 // Check reports what is wrong with a rule in a world of topology t. Its errors are of type
 // *RuleError.
 func (r *Rule) Check(t *Topology) error {
-	return r.check(t, func(key, format string, args ...any) error {
+	errorf := func(key, format string, args ...any) error {
 		return &RuleError{strings.TrimPrefix(key, "."), fmt.Sprintf(format, args...)}
-	})
+	}
+	if err := r.check(t, errorf); err != nil {
+		return err
+	}
+	return r.checkSimulated(t, errorf)
+}
+
+// checkSimulated refuses a place on the other side of an uplink, where the rule would do nothing.
+func (r *Rule) checkSimulated(t *Topology, errorf errorFunc) error {
+	if h := t.findHost(r.Cable); h != nil && t.findInterface(r.Cable) == nil && !t.Simulates(h) {
+		if network := t.networkOf(h.Wire); network != "" {
+			return errorf(".cable", "host %s is in the network %s: set the fault there", h.Name, network)
+		}
+		return errorf(".cable", "host %s is at the other end of %v, where nothing is simulated",
+			h.Name, t.UplinkOf(h.Wire).To)
+	}
+	if r.Path == "" {
+		return nil
+	}
+	network := ""
+	for _, s := range t.Segments() {
+		switch {
+		case len(s.Routers) == 0:
+		case !t.IsReal(s.Interface.Name):
+			return nil
+		default:
+			network = cmp.Or(network, t.networkOf(s.Interface.Name))
+		}
+	}
+	switch {
+	case network != "":
+		return errorf(".path", "paths begin at the gateways of the network %s: set the fault there", network)
+	case t.hasRealSegment():
+		return errorf(".path", "paths begin at the gateways, of which none is simulated")
+	}
+	return nil
 }
 
 // check is Check with another form of errors.

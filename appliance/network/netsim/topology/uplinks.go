@@ -225,9 +225,11 @@ func (t *Topology) WithUplink(u Uplink) *Topology {
 func (u Uplink) override(t *Topology) (*Topology, error) { return t.WithUplink(u), nil }
 
 // Join returns a copy of the topology whose interfaces with these names lead to the wires of the same
-// names of a network that another world of the process owns.
+// names of a network that another world of the process owns. The rules of the topology are that
+// world's.
 func (t *Topology) Join(network string, interfaces []string) *Topology {
 	next := *t
+	next.Rules = nil
 	for _, name := range interfaces {
 		next = *next.WithUplink(Uplink{
 			Interface: name, To: UplinkTarget{Kind: UplinkNetwork, Name: network + "/" + name},
@@ -249,6 +251,14 @@ func (t *Topology) Leave() *Topology {
 func (t *Topology) Joins(ifname string) bool {
 	u := t.UplinkOf(ifname)
 	return u != nil && u.To.Kind == UplinkNetwork
+}
+
+// networkOf returns the name of the network of another world that an interface has joined, "" if none.
+func (t *Topology) networkOf(ifname string) string {
+	if !t.Joins(ifname) {
+		return ""
+	}
+	return strings.TrimSuffix(t.UplinkOf(ifname).To.Name, "/"+ifname)
 }
 
 // DeriveMACs sets the MAC of each interface with an uplink whose MAC the topology does not give, and

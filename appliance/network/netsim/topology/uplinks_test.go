@@ -156,3 +156,38 @@ func TestEncodeUplinks(t *testing.T) {
 	want.Appliance.DNS = nil // an exposed wire leads to simulated name servers only
 	compareTopologies(t, reloaded(t, want), want)
 }
+
+// A fault of a place on the other side of an uplink would do nothing: it is refused.
+func TestFaultsBehindUplinksAreRefused(t *testing.T) {
+	real := loadUplinked(t, "A-1", "paths:\n  - {name: far, to: 10.1.1.1}\n"+
+		"rules:\n  - {action: drop, protocol: tcp, port: 25}\n")
+	joined, both := real.Join("office", []string{"Data 1"}), real.Join("office", []string{"Data 1", "Data 2"})
+	if len(real.Rules) != 1 || len(joined.Rules) != 0 {
+		t.Errorf("the network has the rules %v, its appliances %v", real.Rules, joined.Rules)
+	}
+	for _, c := range []struct {
+		topo       *topology.Topology
+		rule, want string
+	}{
+		{real, `{"action": "drop", "cable": "Data 1"}`, ""},
+		{real, `{"action": "drop", "cable": "admin"}`, ""}, // simulated as the source of a door
+		{real, `{"action": "drop", "cable": "near"}`,
+			"cable: host near is at the other end of unix:a, where nothing is simulated"},
+		{real, `{"action": "drop", "path": "far"}`, ""}, // from Data 2
+		{joined, `{"action": "drop", "cable": "near"}`, "cable: host near is in the network office: set the fault there"},
+		{joined, `{"action": "drop", "cable": "Data 2"}`, ""},
+		{joined, `{"action": "drop", "path": "far"}`, ""},
+		{both, `{"action": "drop", "path": "far"}`,
+			"path: paths begin at the gateways of the network office: set the fault there"},
+		{both, `{"action": "drop", "protocol": "tcp", "port": 25}`, ""},
+	} {
+		r := rule(t, c.rule)
+		got := ""
+		if err := r.Check(c.topo); err != nil {
+			got = err.Error()
+		}
+		if got != c.want {
+			t.Errorf("%s: %q, want %q", c.rule, got, c.want)
+		}
+	}
+}
