@@ -56,7 +56,7 @@ func (p portRewriter) delays(f *flow, h []byte, tcp int) bool {
 		a.at = now
 		gap := a.gap
 		a.gap = false
-		if !a.held && !gap && fresh <= f.segment && f.mayDelay(segment) {
+		if !a.held && !gap && fresh <= p.mostInOne(f, h, tcp) && f.mayDelay(segment) {
 			a.held = true
 			f.port, f.latest = p.port, append(f.latest[:0], h...)
 			p.list(f)
@@ -65,6 +65,12 @@ func (p portRewriter) delays(f *flow, h []byte, tcp int) bool {
 	}
 	a.held, a.sent = false, ack
 	return false
+}
+
+// mostInOne returns how much data a single segment from the peer can have, given the headers of an
+// acknowledgement: the peer sends no more than fits the MTU, and the same options.
+func (p portRewriter) mostInOne(f *flow, h []byte, tcp int) int {
+	return min(f.segment, p.port.MTU()-(tcp-14)-tcpOptionsAt) - (len(h) - tcp - tcpOptionsAt)
 }
 
 // mayDelay reports whether the flow's machine delays an acknowledgement at this time, whose TCP

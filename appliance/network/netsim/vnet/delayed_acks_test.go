@@ -38,11 +38,17 @@ type conversation struct {
 // converse connects a machine to another one.
 func converse(t *testing.T, near, far *vnet.Personality) *conversation {
 	t.Helper()
+	return converseWithMTU(t, near, far, 1500)
+}
+
+// converseWithMTU is converse for a far machine with a certain MTU.
+func converseWithMTU(t *testing.T, near, far *vnet.Personality, mtu int) *conversation {
+	t.Helper()
 	fabric := ether.NewFabric(ether.Options{})
 	t.Cleanup(fabric.Close)
 	lan := fabric.NewSegment("lan")
-	a := personalityHost(t, lan, 1, near, "10.0.202.7/24")
-	b := personalityHost(t, lan, 2, far, "10.0.202.8/24")
+	a := personalityHost(t, lan, 1, near, 1500, "10.0.202.7/24")
+	b := personalityHost(t, lan, 2, far, mtu, "10.0.202.8/24")
 	c := &conversation{
 		t: t, port: b.Port("Data 1"), service: netip.MustParseAddrPort("10.0.202.8:25"), nearHost: a,
 	}
@@ -75,7 +81,7 @@ func (c *conversation) connect() (near, far network.Conn) {
 
 // personalityHost returns a machine on lan.
 func personalityHost(
-	t *testing.T, lan *ether.Segment, n byte, p *vnet.Personality, addrs ...string,
+	t *testing.T, lan *ether.Segment, n byte, p *vnet.Personality, mtu int, addrs ...string,
 ) *vnet.Host {
 	t.Helper()
 	h := vnet.NewHost(vnet.Options{
@@ -84,7 +90,7 @@ func personalityHost(
 	})
 	t.Cleanup(h.Close)
 	c := vnet.InterfaceConfig{
-		Name: "Data 1", Device: "nic1", Index: 1, Segment: lan, MAC: mac(n), MTU: 1500,
+		Name: "Data 1", Device: "nic1", Index: 1, Segment: lan, MAC: mac(n), MTU: mtu,
 	}
 	for _, a := range addrs {
 		c.Addrs = append(c.Addrs, netip.MustParsePrefix(a))
@@ -195,6 +201,21 @@ func TestSecondSegmentIsAcknowledged(t *testing.T) {
 	}
 	c.end()
 	c.expect("> 1", "> 2", "<", "> 1", "> 2", "<", "> 1", "> 2", "<", "> FIN", "<", "< FIN", ">")
+}
+
+// Two segments that arrive together are acknowledged at once, even if together they have no more
+// data than the machine could send in one.
+func TestSecondSegmentOfATrainIsAcknowledged(t *testing.T) {
+	c := converseWithMTU(t, patientLinux, patientBSD, 600)
+	const first, second = 520, 380
+	text := strings.Repeat("x", first+second)
+	var want []string
+	for i := range int64(3) {
+		c.write(c.near, c.far, text)
+		c.acknowledged(c.near, (i+1)*int64(len(text)))
+		want = append(want, "> "+text[:first], "> "+text[:second], "<")
+	}
+	c.expect(want...)
 }
 
 // A segment that is not answered is acknowledged after the delay.

@@ -27,8 +27,8 @@ func TestPersonalitiesTransferData(t *testing.T) {
 		Options: []byte{vnet.OptionMSS, vnet.OptionWindowScale, vnet.OptionSACKPermitted},
 	}
 	old := &vnet.Personality{Window: 32120, Options: []byte{vnet.OptionMSS}}
-	a := personalityHost(t, lan, 1, bsd, "10.0.202.7/24", "2001:db8::7/64")
-	b := personalityHost(t, lan, 2, old, "10.0.202.8/24", "2001:db8::8/64")
+	a := personalityHost(t, lan, 1, bsd, 1500, "10.0.202.7/24", "2001:db8::7/64")
+	b := personalityHost(t, lan, 2, old, 1500, "10.0.202.8/24", "2001:db8::8/64")
 	seen := recordSegments(a.Port("Data 1"))
 	for _, to := range []string{"10.0.202.8:25", "[2001:db8::8]:25"} {
 		l, err := b.Listen(t.Context(), network.ListenConfig{Addr: netip.MustParseAddrPort(to)})
