@@ -5,8 +5,8 @@ import (
 	"io"
 )
 
-// maxReadRequest is the length of the longest request to read or to close a file that is looked at.
-// The library's handles have a few bytes.
+// maxReadRequest is how much of a request to read or to close a file is looked at. The library's
+// handles have a few bytes, but it takes requests with anything behind the handle.
 const maxReadRequest = 128
 
 // dataHead is the length of what precedes the data in an answer: length, type, number and length of
@@ -22,9 +22,10 @@ type sftpReads struct {
 	endErr   error                // of end
 }
 
-// answer handles a whole request to read or to close a file, after learn. It reports whether it has
-// answered the request. If not, the library must.
-func (s *sftpStream) answer(request []byte) (answered bool, err error) {
+// answer handles a request to read or to close a file, after learn. request is the beginning of the
+// request, which has the given length. answer reports whether it has answered the request. If not,
+// the library must.
+func (s *sftpStream) answer(request []byte, length int64) (answered bool, err error) {
 	if len(request) < 13 {
 		return false, nil
 	}
@@ -40,7 +41,7 @@ func (s *sftpStream) answer(request []byte) (answered bool, err error) {
 		}
 		return false, nil
 	}
-	if len(rest) != 8+4 || !s.awaitIdle() {
+	if length != int64(len(request)) || len(rest) != 8+4 || !s.awaitIdle() {
 		return false, nil
 	}
 	f := s.reads.files[handle]
@@ -49,8 +50,8 @@ func (s *sftpStream) answer(request []byte) (answered bool, err error) {
 		s.session.lastRead.Store(nil)
 		return false, nil
 	}
-	off, length := int64(binary.BigEndian.Uint64(rest)), binary.BigEndian.Uint32(rest[8:])
-	return s.answerRead(f, request[5:9], off, int(min(length, maxSFTPData)))
+	off, most := int64(binary.BigEndian.Uint64(rest)), binary.BigEndian.Uint32(rest[8:])
+	return s.answerRead(f, request[5:9], off, int(min(most, maxSFTPData)))
 }
 
 // learn notes which file belongs to a handle. The library does not tell; but while it answered the

@@ -192,3 +192,19 @@ func TestSFTPReadsKeepTheOrder(t *testing.T) {
 		t.Errorf("bulk data was begun %d times, want once", n)
 	}
 }
+
+// TestSFTPReadsForgetClosedFiles: nothing is kept of a file that was closed, however long the
+// request was, and the library gets the whole request.
+func TestSFTPReadsForgetClosedFiles(t *testing.T) {
+	for _, more := range []int{0, 1, maxReadRequest, 5000} {
+		request := sftpPacket(sftpClose, 1, append([]byte{0, 0, 0, 1, '7'}, make([]byte, more)...)...)
+		s := newSFTPStream(&recordedChannel{Reader: bytes.NewReader(request)}, &sftpSession{})
+		s.reads.files, s.reads.buf = map[string]*sftpFile{"7": {}}, make([]byte, 1)
+		if got, err := io.ReadAll(s); !bytes.Equal(got, request) || err != nil {
+			t.Errorf("%d bytes more: the library got %d of %d bytes, %v", more, len(got), len(request), err)
+		}
+		if len(s.reads.files) > 0 || s.reads.buf != nil {
+			t.Errorf("%d bytes more: %v is kept", more, s.reads.files)
+		}
+	}
+}

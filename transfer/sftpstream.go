@@ -73,7 +73,7 @@ const inSize = 2 << 10
 // number and name.
 const requestHead = 4 + 1 + 4 + 4 + len(limitsExtension)
 
-// newSFTPStream returns a stream over ch for the session. The caller must call close when the
+// newSFTPStream returns a stream over ch for the session. The caller must call reads.endBulk when the
 // library has ended.
 func newSFTPStream(ch io.ReadWriteCloser, session *sftpSession) *sftpStream {
 	s := &sftpStream{ReadWriteCloser: ch, session: session}
@@ -113,14 +113,12 @@ func (s *sftpStream) next() error {
 	}
 	if len(s.in) > 4 && length > 4 && (s.in[4] == sftpRead || s.in[4] == sftpClose) {
 		s.learn()
-		if length <= maxReadRequest {
-			answered, err := s.answer(s.in[:length])
-			if answered {
-				s.in = s.in[length:]
-			}
-			if answered || err != nil {
-				return err
-			}
+		answered, err := s.answer(s.in[:min(length, maxReadRequest)], length)
+		if answered {
+			s.in = s.in[length:]
+		}
+		if answered || err != nil {
+			return err
 		}
 	}
 	if err := s.reads.endBulk(); err != nil { // the library's answer must not wait
@@ -147,8 +145,8 @@ func (s *sftpStream) fillHead() (length int64, err error) {
 	switch kind := s.in[4]; {
 	case kind == sftpExtended:
 		err = s.fill(int(min(length, int64(requestHead))))
-	case (kind == sftpRead || kind == sftpClose) && length <= maxReadRequest:
-		err = s.fill(int(length))
+	case kind == sftpRead || kind == sftpClose:
+		err = s.fill(int(min(length, maxReadRequest)))
 	}
 	return length, err
 }
