@@ -4,12 +4,15 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"net"
 	"net/netip"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/gopacket/gopacket"
+	"github.com/gopacket/gopacket/layers"
 
 	"github.com/esasim/esasim/appliance/clock"
 	"github.com/esasim/esasim/appliance/entropy"
@@ -287,4 +290,42 @@ func TestFINAcknowledges(t *testing.T) {
 	c.acknowledged(c.near, 1)
 	c.near.Close()
 	c.expect("> 1", "< FIN", ">", "> FIN", "<")
+}
+
+// Thousands of connections that are only begun, as in a scan of ports, leave those that programs use
+// as they are.
+func TestManyBegunConnections(t *testing.T) {
+	c := converse(t, patientLinux, patientBSD)
+	const batch = 100
+	for i := range 50 * batch {
+		if err := c.nearHost.SendFrame("Data 1", beginning(uint16(i))); err != nil {
+			t.Fatal(err)
+		}
+		if i%batch == batch-1 {
+			c.connect() // waits until the frames have arrived
+		}
+	}
+	c.seen = recordSegments(c.port)
+	c.connect()
+	c.write(c.near, c.far, "question")
+	c.write(c.far, c.near, "answer")
+	c.end()
+	c.expect("> question", "< answer", ">", "> FIN", "<", "< FIN", ">")
+}
+
+// beginning returns a SYN to the far machine, for an address that it does not have.
+func beginning(port uint16) []byte {
+	b := gopacket.NewSerializeBuffer()
+	to, from := mac(2), mac(1)
+	ip := &layers.IPv4{
+		Version: 4, TTL: 64, Protocol: layers.IPProtocolTCP,
+		SrcIP: net.IPv4(10, 0, 202, 7), DstIP: net.IPv4(10, 0, 202, 99),
+	}
+	err := gopacket.SerializeLayers(b, gopacket.SerializeOptions{FixLengths: true},
+		&layers.Ethernet{SrcMAC: from[:], DstMAC: to[:], EthernetType: layers.EthernetTypeIPv4},
+		ip, &layers.TCP{SrcPort: layers.TCPPort(port), DstPort: 25, SYN: true})
+	if err != nil {
+		panic(err)
+	}
+	return b.Bytes()
 }

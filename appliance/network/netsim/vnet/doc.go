@@ -53,10 +53,10 @@
 // RACK is off: it retransmits without need, which shows in captures, and sometimes stalls.
 // Congestion control is Reno. Receive buffers start with 32768 bytes, which gives the SYN of
 // the appliance (window 16384, scale 0), and grow to 256 KiB when the connection is
-// established, which then offers the window 65535; hosts may have more. gVisor's log is discarded. ICMP is not limited to
-// gVisor's thousand messages per second. Randomness comes from Options.Rand only. An ARP
-// entry lives 1200 seconds, without probes, and is then removed; gVisor itself would keep it
-// and probe.
+// established, which then offers the window 65535; hosts may have more. gVisor's log is discarded.
+// ICMP is not limited to gVisor's thousand messages per second. Randomness comes from Options.Rand
+// only. An ARP entry lives 1200 seconds, without probes, and is then removed; gVisor itself would
+// keep it and probe.
 //
 // # A listener's backlog
 //

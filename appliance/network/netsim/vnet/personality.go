@@ -2,6 +2,7 @@ package vnet
 
 import (
 	"encoding/binary"
+	"maps"
 	"net/netip"
 	"slices"
 	"sync"
@@ -322,15 +323,29 @@ func (p portRewriter) Received(h []byte, tcp int) {
 	if f := p.flows[key]; f != nil && f.first == first {
 		return // a retransmission
 	}
-	if p.flows == nil || len(p.flows) >= maxPersonalityFlows {
+	p.makeRoom()
+	p.flows[key] = &flow{
+		personality: x, window: window, segment: segment, first: first, acked: first, offered: window,
+		acks: ackState{made: first, sent: first},
+	}
+}
+
+// makeRoom makes room for another flow. If there are too many, it forgets those of connections that
+// no program has: a scan of ports begins many. If programs have most of them, it forgets all.
+// p.mu is held.
+func (p *personalities) makeRoom() {
+	if p.flows == nil {
+		p.flows = make(map[flowKey]*flow)
+	}
+	if len(p.flows) < maxPersonalityFlows {
+		return
+	}
+	maps.DeleteFunc(p.flows, func(_ flowKey, f *flow) bool { return f.acks.endpoint == nil })
+	if len(p.flows) > maxPersonalityFlows/2 {
 		for _, f := range p.flows {
 			f.transmitHeld()
 		}
 		p.flows = make(map[flowKey]*flow)
-	}
-	p.flows[key] = &flow{
-		personality: x, window: window, segment: segment, first: first, acked: first, offered: window,
-		acks: ackState{made: first, sent: first},
 	}
 }
 
