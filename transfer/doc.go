@@ -21,6 +21,9 @@
 // one buffer for all of them. The library would allocate 256 KiB for each request, or with its page
 // allocator keep 30 MiB for each transfer.
 //
+// The library executes requests in several goroutines. The stream holds back those whose order
+// matters (sftpOrder), such as the data that a resumed put appends.
+//
 // The library does not know OpenSSH's extension limits@openssh.com, without which clients read 32 KiB
 // at a time. The stream adds it, and joins the pieces in which the library writes answers to whole
 // packets of SSH.

@@ -89,7 +89,8 @@ type sftpSession struct {
 	done       func(Transferred)
 	logger     *slog.Logger
 
-	lastRead atomic.Pointer[sftpFile] // the file that was read last; see sftpStream.learn
+	lastRead  atomic.Pointer[sftpFile] // the file that was read last; see sftpStream.learn
+	appending atomic.Int32             // open files to whose ends all data goes
 
 	mu          sync.Mutex
 	openHandles int
@@ -183,6 +184,9 @@ func (s *sftpSession) openFile(path string, flag int) (*sftpFile, error) {
 		s.release()
 		return nil, err
 	}
+	if flag&os.O_APPEND != 0 {
+		s.appending.Add(1)
+	}
 	return &sftpFile{
 		s: s, file: f, path: path, write: flag != os.O_RDONLY, appends: flag&os.O_APPEND != 0,
 	}, nil
@@ -220,6 +224,9 @@ func (h *sftpFile) Close() error {
 	h.s.release()
 	size, whole := h.transferred()
 	err := h.file.Close()
+	if h.appends {
+		h.s.appending.Add(-1)
+	}
 	direction := "Download"
 	if h.write {
 		direction = "Upload"

@@ -1,6 +1,7 @@
 package transfer_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -299,6 +300,54 @@ func TestSFTPTruncatedAttributes(t *testing.T) {
 	}
 	conn.Close()
 	<-done
+}
+
+// TestSFTPAppendsInOrder: data that a client appends without awaiting the answers, as OpenSSH's reput
+// does, is in the file in the order in which it was sent.
+func TestSFTPAppendsInOrder(t *testing.T) {
+	const n = 4000
+	s := newStore(t, 0)
+	conn, done := serveSFTP(s, transfer.SFTPOptions{})
+	packet := func(body []byte) []byte {
+		return append(binary.BigEndian.AppendUint32(nil, uint32(len(body))), body...)
+	}
+	const name = "/configuration/old.xml"
+	open := append([]byte{3, 0, 0, 0, 1, 0, 0, 0, byte(len(name))}, name...) // OPEN to append
+	requests := packet([]byte{1, 0, 0, 0, 3})                                // INIT
+	requests = append(requests, packet(append(open, 0, 0, 0, 2|4, 0, 0, 0, 0))...)
+	want := []byte("precious")
+	for i := range uint32(n) { // WRITE with the handle of the first file, length 4
+		head := []byte{6, 0, 0, 0, 2, 0, 0, 0, 1, '1', 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 4}
+		binary.BigEndian.PutUint32(head[14:], uint32(len(want)))
+		requests = append(requests, packet(binary.BigEndian.AppendUint32(head, i))...)
+		want = binary.BigEndian.AppendUint32(want, i)
+	}
+	sent := make(chan error, 1)
+	go func() {
+		_, err := conn.Write(requests)
+		sent <- err
+	}()
+	for range 2 + n { // the answers
+		var length [4]byte
+		if _, err := io.ReadFull(conn, length[:]); err != nil {
+			t.Fatal(err)
+		}
+		b := make([]byte, binary.BigEndian.Uint32(length[:]))
+		if _, err := io.ReadFull(conn, b); err != nil {
+			t.Fatal(err)
+		}
+		if b[0] == 101 && !bytes.Equal(b[5:9], make([]byte, 4)) {
+			t.Fatalf("an error: %q", b)
+		}
+	}
+	if err := <-sent; err != nil {
+		t.Error(err)
+	}
+	conn.Close()
+	<-done
+	if got := readFile(t, s, "data/pub"+name); got != string(want) {
+		t.Errorf("%d bytes, in another order than the %d that were sent", len(got), len(want))
+	}
 }
 
 // TestSFTPTransferred: a transfer is told if the client has fetched the beginning of a file or stored

@@ -12,6 +12,7 @@ const (
 	sftpVersion       = 2
 	sftpClose         = 4
 	sftpRead          = 5
+	sftpWrite         = 6
 	sftpStatus        = 101
 	sftpData          = 103
 	sftpExtended      = 200
@@ -31,11 +32,12 @@ const (
 )
 
 // An sftpStream is the channel between the SFTP library and the client. It passes everything on,
-// with three changes:
+// with four changes:
 //
 //   - It adds OpenSSH's extension limits@openssh.com, which the library does not have: a client that
 //     asks for the limits may read and write maxSFTPData bytes at a time, in place of 32 KiB.
 //   - It answers requests to read itself, see answerRead.
+//   - It holds back requests that the library might execute before earlier ones, see sftpOrder.
 //   - It writes whole packets of SSH. The library writes the few bytes before the data of an answer
 //     separately, and each Write of a channel is at least one packet of SSH. While the client awaits
 //     further data, the end of an answer waits for the answer after it, which the library writes
@@ -53,6 +55,7 @@ type sftpStream struct {
 	body     int64  // bytes of the same request that follow
 	err      error  // what Read returns after head
 	reads    sftpReads
+	order    sftpOrder
 
 	mu      sync.Mutex
 	idle    sync.Cond // signaled when pending is 0 or failed is set; its lock is mu
@@ -124,6 +127,9 @@ func (s *sftpStream) next() error {
 	if err := s.reads.endBulk(); err != nil { // the library's answer must not wait
 		return err
 	}
+	if s.order.mustWait(s.in, s.session.appending.Load() > 0) {
+		s.awaitIdle() // if the answers cannot be written, the library ends
+	}
 	n := min(int64(len(s.in)), length)
 	s.head, s.in, s.body = s.in[:n], s.in[n:], length-n
 	s.request(s.head)
@@ -147,6 +153,8 @@ func (s *sftpStream) fillHead() (length int64, err error) {
 		err = s.fill(int(min(length, int64(requestHead))))
 	case kind == sftpRead || kind == sftpClose:
 		err = s.fill(int(min(length, maxReadRequest)))
+	case kind == sftpWrite:
+		err = s.fill(int(min(length, maxWriteHead)))
 	}
 	return length, err
 }
