@@ -32,7 +32,7 @@ type connection struct {
 	loginEvent uint64           // the number of the event that the user has logged in; set with authority
 
 	mu                 sync.Mutex  // a leaf
-	stopHandshakeTimer func() bool // stops the timer that closes the connection before the login
+	stopHandshakeTimer func() bool // stops the timer that closes the connection; nil after the login
 	sshConn            gossh.Conn  // nil before the first channel
 	stopKeepalive      func() bool // stops the timer of the next keepalive; nil before the first
 	user               string      // "" before the login
@@ -125,6 +125,7 @@ func (c *connection) setUser(user string) {
 	defer c.mu.Unlock()
 	c.user = user
 	c.stopHandshakeTimer()
+	c.stopHandshakeTimer = nil // lets go of the timer
 }
 
 func (c *connection) channelCount() int {
@@ -180,8 +181,9 @@ func (c *connection) stopTimers() (user, endReason string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.closed = true
-	c.stopHandshakeTimer()
-	for _, stop := range []func() bool{c.stopKeepalive, c.stopRevokedTimer} {
+	for _, stop := range []func() bool{
+		c.stopHandshakeTimer, c.stopKeepalive, c.stopRevokedTimer,
+	} {
 		if stop != nil {
 			stop()
 		}

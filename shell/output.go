@@ -26,11 +26,12 @@ type outputBuffer struct {
 	mu      sync.Mutex
 	buf     []byte
 	pending bool        // a timer is set that will flush buf
-	stop    func() bool // stops that timer
+	stop    func() bool // stops that timer; nil if none is set
 	err     error       // of w
 }
 
 const (
+	minBuffer   = 512 // room for the output of most commands
 	maxBuffered = 16 << 10
 	flushDelay  = 2 * time.Millisecond
 )
@@ -88,6 +89,9 @@ func (o *outputBuffer) add(b []byte) error {
 	if o.err != nil {
 		return o.err
 	}
+	if o.buf == nil {
+		o.buf = make([]byte, 0, minBuffer)
+	}
 	o.buf = append(o.buf, b...)
 	if len(o.buf) >= maxBuffered {
 		return o.flush()
@@ -99,8 +103,8 @@ func (o *outputBuffer) add(b []byte) error {
 			defer o.timers.Done()
 			o.mu.Lock()
 			defer o.mu.Unlock()
-			o.pending = false
-			o.flush()
+			o.flush()                                  //nolint:errcheck // err keeps it
+			o.pending, o.stop, o.buf = false, nil, nil // an idle session keeps nothing
 		})
 	}
 	return nil
@@ -115,7 +119,7 @@ func (o *outputBuffer) flush() error {
 		_, o.err = o.w.Write(o.buf)
 	}
 	if o.buf = o.buf[:0]; cap(o.buf) > 2048 {
-		o.buf = nil // an idle session keeps little
+		o.buf = nil // until the timer runs, a session keeps little
 	}
 	return o.err
 }

@@ -39,3 +39,22 @@ func TestOutputAwaitsLog(t *testing.T) {
 		t.Errorf("%q", got)
 	}
 }
+
+// An idle session keeps neither the memory of its output nor the timer that has sent it.
+func TestIdleOutputKeepsNothing(t *testing.T) {
+	sent := &recorder{}
+	out := &outputBuffer{w: sent, awaitLog: func() {}}
+	for _, text := range []string{"first", strings.Repeat("x", minBuffer+1)} {
+		if _, err := out.Write([]byte(text)); err != nil {
+			t.Fatal(err)
+		}
+		out.timers.Wait() // for the timer that flushes
+		if last := sent.list[len(sent.list)-1]; last != text {
+			t.Errorf("%q was sent, not %q", last, text)
+		}
+		if out.buf != nil || out.stop != nil || out.pending {
+			t.Errorf("after %q: %d bytes, a timer: %v", text, cap(out.buf), out.stop != nil)
+		}
+	}
+	out.close()
+}
