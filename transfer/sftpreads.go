@@ -54,9 +54,9 @@ func (s *sftpStream) answer(request []byte, length int64) (answered bool, err er
 	return s.answerRead(f, request[5:9], off, int(min(most, maxSFTPData)))
 }
 
-// learn notes which file belongs to a handle. The library does not tell; but while it answered the
-// first request to read with that handle, it had no other request, so the file that was read is the
-// one.
+// learn notes which file belongs to a handle, before any other request. The library does not tell;
+// but while it answered the first request to read with that handle, it had no other request, so the
+// file that was read is the one. Requests to write with a handle for reading read a file too.
 func (s *sftpStream) learn() {
 	r := &s.reads
 	if r.learning == "" || !s.awaitIdle() {

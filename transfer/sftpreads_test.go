@@ -193,6 +193,50 @@ func TestSFTPReadsKeepTheOrder(t *testing.T) {
 	}
 }
 
+// TestSFTPReadsOfTheRightFile: a handle is that of its file, whatever a client has asked for with its
+// number before there was such a handle.
+func TestSFTPReadsOfTheRightFile(t *testing.T) {
+	_, conn := serveReads(t, map[string][]byte{"a": []byte("text a"), "b": []byte("text b")})
+	answer := func(request []byte) (kind byte, body []byte) {
+		t.Helper()
+		go conn.Write(request) //nolint:errcheck // the answer is awaited
+		head := make([]byte, 5)
+		_, err := io.ReadFull(conn, head)
+		if err == nil {
+			body = make([]byte, binary.BigEndian.Uint32(head)-1)
+			_, err = io.ReadFull(conn, body)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		return head[4], body
+	}
+	open := func(name, want string) {
+		t.Helper()
+		b := append(appendString(nil, "/configuration/"+name), 0, 0, 0, 1, 0, 0, 0, 0)
+		if _, body := answer(sftpPacket(3, 1, b...)); string(body[8:]) != want {
+			t.Fatalf("the handle of %s is %q", name, body)
+		}
+	}
+	from := func(handle string, more ...byte) []byte { // from its beginning
+		return append(append(appendString(nil, handle), make([]byte, 8)...), more...)
+	}
+	answer(sftpPacket(1, 3))
+	open("a", "1")
+	if kind, _ := answer(sftpPacket(sftpRead, 2, from("2", 0, 0, 0, 6)...)); kind != sftpStatus {
+		t.Errorf("a handle that there is not can be read: %d", kind)
+	}
+	open("b", "2")
+	const write = 6 // with a handle for reading, the library reads
+	answer(sftpPacket(write, 3, from("1", 0, 0, 0, 1, 'x')...))
+	for range 3 {
+		_, body := answer(sftpPacket(sftpRead, 4, from("2", 0, 0, 0, 6)...))
+		if got := string(body[8:]); got != "text b" {
+			t.Errorf("read %q", got)
+		}
+	}
+}
+
 // TestSFTPReadsForgetClosedFiles: nothing is kept of a file that was closed, however long the
 // request was, and the library gets the whole request.
 func TestSFTPReadsForgetClosedFiles(t *testing.T) {

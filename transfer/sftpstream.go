@@ -114,8 +114,8 @@ func (s *sftpStream) next() error {
 		s.head, s.in = s.in, nil
 		return err
 	}
+	s.learn()
 	if len(s.in) > 4 && length > 4 && (s.in[4] == sftpRead || s.in[4] == sftpClose) {
-		s.learn()
 		answered, err := s.answer(s.in[:min(length, maxReadRequest)], length)
 		if answered {
 			s.in = s.in[length:]
@@ -148,12 +148,12 @@ func (s *sftpStream) fillHead() (length int64, err error) {
 	if err := s.fill(4 + 1); err != nil {
 		return length, err
 	}
-	switch kind := s.in[4]; {
-	case kind == sftpExtended:
+	switch s.in[4] {
+	case sftpExtended:
 		err = s.fill(int(min(length, int64(requestHead))))
-	case kind == sftpRead || kind == sftpClose:
+	case sftpRead, sftpClose:
 		err = s.fill(int(min(length, maxReadRequest)))
-	case kind == sftpWrite:
+	case sftpWrite:
 		err = s.fill(int(min(length, maxWriteHead)))
 	}
 	return length, err
