@@ -182,7 +182,7 @@ func (c *combiner) endHandshake() {
 // finish sends what is held, unless the client does not take it within a second.
 func (c *combiner) finish() {
 	if !c.mu.TryLock() {
-		return // a Write is in progress, and nothing is held meanwhile
+		return // a Write is in progress, and the client might never take its data
 	}
 	defer c.mu.Unlock()
 	if len(c.held) > 0 {

@@ -43,7 +43,8 @@ func prepareContent(dir string, extract func(to string) error) error {
 	return err
 }
 
-// discardContent removes what prepareContent has written. If that fails, the next reset or start does it.
+// discardContent removes what prepareContent has written. If that fails, the next reset or start does
+// it.
 func discardContent(dir string) { _ = os.RemoveAll(filepath.Join(dir, newContent)) }
 
 // replaceContent puts what prepareContent has written in the place of the content of a directory.

@@ -37,8 +37,8 @@ type FleetHealth struct {
 	Failed  int    `json:"failed"`
 }
 
-// getFleetHealth answers with an error if an appliance or a network could not be started. One that was stopped on
-// purpose is no error.
+// getFleetHealth answers with an error if an appliance or a network could not be started. One that was
+// stopped on purpose is no error.
 func (s *Server) getFleetHealth(*http.Request) (any, error) {
 	h := FleetHealth{Name: s.fleet.Name()}
 	failed := ""
@@ -138,7 +138,8 @@ func (s *Server) askMember(r *http.Request) (any, error) {
 		box: b, requestCtx: s.requestCtx, cancelRequests: func() {},
 		streamCtx: s.streamCtx, cancelStreams: func() {},
 	}
-	own.mux = sync.OnceValue(own.newMux) // takes a tenth of a millisecond, and would take 100 KiB if it were kept
+	// It takes a tenth of a millisecond, and would take 100 KiB if it were kept.
+	own.mux = sync.OnceValue(own.newMux)
 	return stream(func(w http.ResponseWriter) {
 		inner := r.Clone(r.Context())
 		for _, path := range []*string{&inner.URL.Path, &inner.URL.RawPath} {

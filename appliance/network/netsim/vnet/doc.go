@@ -157,15 +157,14 @@
 // # Locks
 //
 // Host.mu guards interfaces and routes, and registry.mu the sockets. listener.mu is held while a
-// listener is opened; registry.mu is taken after it. socket.mu guards the
-// byte counts of one socket; no lock is taken while it is held. Counts of acknowledged bytes lock
-// the endpoint, so no lock is held then. listener.mu also guards the length of a listener's queue.
-// serving.mu and dormants.mu are leaves that are taken while packets are processed.
-// personalities.mu guards the flows and is held for short moments; only locks of package ether
-// are taken while it is held. neighborSweeper.mu guards its timer and listeners; it is taken while the stack's locks are
-// held, so the stack is not called while it is held. learner.sending is held while a datagram
-// is handed to the stack, or a neighbor's MAC is learned. learner.mu is taken while the
-// stack's locks are held, for short moments.
+// listener is opened; registry.mu is taken after it. socket.mu guards the byte counts of one socket;
+// no lock is taken while it is held. Counts of acknowledged bytes lock the endpoint, so no lock is
+// held then. listener.mu also guards the length of a listener's queue. serving.mu and dormants.mu are
+// leaves that are taken while packets are processed. personalities.mu guards the flows and is held
+// for short moments; only locks of package ether are taken while it is held. neighborSweeper.mu
+// guards its timer and listeners; it is taken while the stack's locks are held, so the stack is not
+// called while it is held. learner.sending is held while a datagram is handed to the stack, or a
+// neighbor's MAC is learned. learner.mu is taken while the stack's locks are held, for short moments.
 //
 // Host.mu is taken before registry.mu. Neither is held while a socket is closed or waits.
 // Host.pausing is held while a listener is closed, and no other lock is held when it is taken.
