@@ -233,8 +233,8 @@ func (s *Server) reset(r *http.Request) (any, error) {
 	}
 	cursor, started := s.box.Cursor(), clock.System().Now()
 	var err error
-	if to := r.URL.Query().Get("to"); to != "" {
-		err = s.box.Restore(r.Context(), to)
+	if query := r.URL.Query(); query.Has("to") { // also "": a script's variable may be unset
+		err = s.box.Restore(r.Context(), query.Get("to"))
 	} else {
 		err = s.box.Reset(r.Context())
 	}

@@ -90,14 +90,14 @@ func (c ctlWait) Run(t stdio, client *control.Client) error {
 }
 
 type ctlReset struct {
-	To      string `predictor:"snapshot" placeholder:"NAME" help:"Return to the state of this snapshot and not to that of the start."`
-	Confirm bool   `help:"Confirm that configuration, files and mail in a data directory that outlasts the simulator are discarded."`
-	JSON    bool   `name:"json" help:"Print JSON."`
+	To      *string `predictor:"snapshot" placeholder:"NAME" help:"Return to the state of this snapshot and not to that of the start."`
+	Confirm bool    `help:"Confirm that configuration, files and mail in a data directory that outlasts the simulator are discarded."`
+	JSON    bool    `name:"json" help:"Print JSON."`
 }
 
 func (c ctlReset) Run(t stdio, client *control.Client) error {
-	if c.To != "" {
-		return restoreSnapshot{c.To, c.Confirm, c.JSON}.Run(t, client)
+	if c.To != nil {
+		return restoreSnapshot{*c.To, c.Confirm, c.JSON}.Run(t, client)
 	}
 	r, err := client.Reset(context.Background(), c.Confirm)
 	return printReset(t, r, err, c.JSON)

@@ -37,6 +37,7 @@ func TestCtlSnapshot(t *testing.T) {
 		"snapshot restore again":         `confirm it with --confirm`,
 		"snapshot restore x --confirm":   `there is no snapshot "x": esasim ctl snapshot list lists what there is`,
 		"reset --to x --confirm":         `there is no snapshot "x"`,
+		"reset --to= --confirm":          `there is no snapshot ""`,
 		"snapshot get x":                 `there is no snapshot "x"`,
 		"snapshot remove x":              `there is no snapshot "x"`,
 		"snapshot save a/b":              `"a/b" is no name of a snapshot`,
@@ -46,5 +47,11 @@ func TestCtlSnapshot(t *testing.T) {
 		if status, out, stderr := p.ctl(t, strings.Fields(line)...); status != 1 || !strings.Contains(stderr, want) {
 			t.Errorf("ctl %s: %d %s%s, want %q", line, status, out, stderr, want)
 		}
+	}
+	// A name that a script has left empty must not stand for the state of the start.
+	const want = `there is no snapshot ""`
+	status, out, stderr := p.ctl(t, "snapshot", "restore", "", "--confirm")
+	if status != 1 || !strings.Contains(stderr, want) {
+		t.Errorf("ctl snapshot restore '': %d %s%s, want %q", status, out, stderr, want)
 	}
 }
