@@ -262,8 +262,10 @@ func TestLeaseIsRenewedAndLost(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := server.Report(); !strings.Contains(fmt.Sprint(got), "DHCPREQUEST:2") {
-		t.Errorf("the server reports %+v", got)
+	// The clock runs ahead of the packets, so the client may repeat what it has not yet an answer to.
+	if got := fmt.Sprint(server.Report()); !strings.Contains(got, "DHCPDISCOVER:1 ") ||
+		strings.Contains(got, "DHCPREQUEST:1]") {
+		t.Errorf("the server reports %s", got)
 	}
 	if err := b.World().StopServer("server/dhcp"); err != nil {
 		t.Fatal(err)
@@ -389,9 +391,14 @@ func TestUnpluggedCableOfALease(t *testing.T) {
 
 // A snapshot has the leases of the server, whose client has the same address after it is restored.
 func TestSnapshotHasLeases(t *testing.T) {
-	b := newLeased(t, leased, t.TempDir())
+	dir := t.TempDir()
+	b := newLeased(t, leased, dir)
 	start(t, b)
 	first := waitBound(t, b, "Management")
+	waitUntil(t, func() bool { // the lease is in use before it is saved
+		_, err := os.Stat(filepath.Join(dir, "state", "leases"))
+		return err == nil
+	})
 	if _, err := b.Snapshot(t.Context(), "leased"); err != nil {
 		t.Fatal(err)
 	}
