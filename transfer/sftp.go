@@ -240,10 +240,11 @@ func (h *sftpFile) Close() error {
 
 // transferred returns the number of bytes that were transferred. It reports false if they are not
 // the first bytes of the file, or for an upload, all of it: the client has resumed a transfer or
-// changed a part of the file.
+// changed a part of the file. It also reports false if the client has read nothing of a file that
+// has content, as OpenSSH's reget does if it has all of it already.
 func (h *sftpFile) transferred() (size int64, whole bool) {
 	size, whole = h.done.prefix()
-	if !whole || !h.write {
+	if !whole || !h.write && size > 0 {
 		return size, whole
 	}
 	fi, err := h.file.Stat()

@@ -385,6 +385,7 @@ func TestSFTPTransferred(t *testing.T) {
 		"fetched in another order":  {os.O_RDONLY, read([2]int64{4, 4}, [2]int64{2, 2}, [2]int64{0, 2}), size},
 		"fetched and fetched again": {os.O_RDONLY, read([2]int64{0, 8}, [2]int64{0, 8}), size},
 		"the beginning":             {os.O_RDONLY, read([2]int64{0, 3}), 3},
+		"opened, and not read":      {os.O_RDONLY, read(), -1},
 		"fetched with a gap":        {os.O_RDONLY, read([2]int64{0, 3}, [2]int64{4, 4}), -1},
 		"fetched from an offset":    {os.O_RDONLY, read([2]int64{3, 5}), -1},
 		"stored":                    {put | os.O_TRUNC, write([2]int64{0, 3}, [2]int64{3, 9}), 12},
