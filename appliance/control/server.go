@@ -248,18 +248,30 @@ func readBody(r *http.Request, x any) (body []byte, err error) {
 	}
 	d := json.NewDecoder(bytes.NewReader(body))
 	d.DisallowUnknownFields()
-	switch err := inBody(d.Decode(x), body); {
-	case err == io.EOF:
-		return nil, badRequest("expected a JSON object, but the body is empty")
-	case err != nil:
-		var refused *RequestError
-		if errors.As(err, &refused) {
-			return nil, err
-		}
-		return nil, badRequest("%s", strings.TrimPrefix(err.Error(), "json: "))
+	if err := inBody(d.Decode(x), body); err != nil {
+		return nil, refusedBody(err, x)
 	}
 	if _, err := d.Token(); err != io.EOF {
 		return nil, badRequest("expected one JSON object, but the body goes on after it")
 	}
 	return body, refuseNulls(body, reflect.TypeOf(x).Elem())
+}
+
+// refusedBody returns the answer to a body that encoding/json does not decode into x.
+func refusedBody(err error, x any) error {
+	var refused *RequestError
+	var mistaken *json.UnmarshalTypeError
+	switch {
+	case err == io.EOF:
+		return badRequest("expected a JSON object, but the body is empty")
+	case errors.As(err, &refused):
+		return err
+	case errors.As(err, &mistaken): // the body as a whole: inBody has returned those of fields
+		expected := "a JSON object"
+		if reflect.TypeOf(x).Elem().Kind() == reflect.Slice {
+			expected = "a list of JSON objects"
+		}
+		return badRequest("expected %s, found a value of the type %s", expected, mistaken.Value)
+	}
+	return badRequest("%s", strings.TrimPrefix(err.Error(), "json: "))
 }
