@@ -10,9 +10,13 @@ import (
 	"github.com/esasim/esasim/appliance/clock"
 )
 
-// maxAckWait is the time after which a caller that waits for acknowledgements looks again. Segments
-// that this package does not process itself, see ProcessSegments, wake no caller.
-const maxAckWait = 10 * time.Millisecond
+// Segments that this package does not process itself, see ProcessSegments, wake no caller that waits
+// for acknowledgements. So a caller looks again after firstAckWait, and then after ever longer times
+// up to longestAckWait, because a machine that does not answer may have many callers.
+const (
+	firstAckWait   = 10 * time.Millisecond
+	longestAckWait = 320 * time.Millisecond
+)
 
 // An ackTracker counts the bytes that have been written. Together with the sequence numbers of the
 // stack they tell how many have been acknowledged. The stack's count of its send buffer is not
@@ -105,7 +109,7 @@ func (c *conn) AwaitAcknowledged(ctx context.Context, n int64) error {
 	s := c.sock
 	s.ackWaiters.Add(1)
 	defer s.ackWaiters.Add(-1)
-	for {
+	for wait := firstAckWait; ; {
 		s.mu.Lock()
 		if s.acks.changed == nil {
 			s.acks.changed = make(chan struct{})
@@ -115,9 +119,13 @@ func (c *conn) AwaitAcknowledged(ctx context.Context, n int64) error {
 		if c.Acknowledged() >= n {
 			return nil
 		}
-		stop := clock.System().AfterFunc(maxAckWait, s.acknowledged)
+		expired := make(chan struct{})
+		stop := clock.System().AfterFunc(wait, func() { close(expired) })
 		select {
 		case <-changed:
+			wait = firstAckWait
+		case <-expired:
+			wait = min(2*wait, longestAckWait)
 		case <-ctx.Done():
 		}
 		stop()
