@@ -14,8 +14,6 @@ import (
 
 // dormants are the functions of OnFirstPacket by the addresses that they wait for.
 type dormants struct {
-	handle sync.Once // sets the stack's handlers
-
 	mu sync.Mutex // a leaf
 	at map[netip.AddrPort][]*dormant
 }
@@ -36,7 +34,6 @@ type dormant struct {
 //
 // A promiscuous host has forwarders instead: OnFirstPacket must not be called for it.
 func (h *Host) OnFirstPacket(addrs []netip.AddrPort, start func()) (cancel func()) {
-	h.handleUnknown()
 	d := &dormant{start: start}
 	h.dormants.mu.Lock()
 	defer h.dormants.mu.Unlock()
@@ -58,22 +55,21 @@ func (h *Host) OnFirstPacket(addrs []netip.AddrPort, start func()) (cancel func(
 }
 
 // handleUnknown makes the stack call wakeSockets for packets that no socket receives, and publishes
-// those that none receives then.
+// those that none receives then. The stack reads its handlers without a lock, so they are set before
+// the first packet can arrive.
 func (h *Host) handleUnknown() {
-	h.dormants.handle.Do(func() {
-		for _, p := range []tcpip.TransportProtocolNumber{tcp.ProtocolNumber, udp.ProtocolNumber} {
-			h.stack.SetTransportProtocolHandler(p,
-				func(id stack.TransportEndpointID, pkt *stack.PacketBuffer) bool {
-					if h.wakeSockets(p, id, pkt) {
-						return true
-					}
-					if h.options.Events != nil {
-						h.publishUnclaimed(p, id, pkt)
-					}
-					return false
-				})
-		}
-	})
+	for _, p := range []tcpip.TransportProtocolNumber{tcp.ProtocolNumber, udp.ProtocolNumber} {
+		h.stack.SetTransportProtocolHandler(p,
+			func(id stack.TransportEndpointID, pkt *stack.PacketBuffer) bool {
+				if h.wakeSockets(p, id, pkt) {
+					return true
+				}
+				if h.options.Events != nil {
+					h.publishUnclaimed(p, id, pkt)
+				}
+				return false
+			})
+	}
 }
 
 // wakeSockets handles a packet that no socket has received, and reports whether one has received it

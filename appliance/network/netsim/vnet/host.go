@@ -141,9 +141,7 @@ func NewHost(o Options) *Host {
 	h.learner.Clock = tcpip.NewStdClock()
 	h.stack = h.newStack()
 	h.sockets.setTimeWait = h.setTimeWait
-	if o.Events != nil {
-		h.handleUnknown()
-	}
+	h.handleUnknown() // a promiscuous host replaces it, see SetForwarders
 	if o.LoopbackIndex != 0 {
 		h.addLoopback()
 	}

@@ -39,7 +39,6 @@ func (h *Host) putToSleep(l *listener) bool {
 		return false
 	}
 	h.stack.ReleasePort(r)
-	h.handleUnknown()
 	return h.sockets.addAsleep(l)
 }
 
