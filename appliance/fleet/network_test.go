@@ -146,7 +146,7 @@ func captured(t *testing.T, b *box.Box) map[string][]string {
 }
 
 // The clocks of a network and of its appliances have one rate, and faults on a share of the appliances
-// are those of their own cables. The inventory in JSON says who is in which network.
+// are those of their own cables. The inventory in JSON lists the appliances of each network.
 func TestActionsOnAppliancesOfANetwork(t *testing.T) {
 	f := start(t, fleet.Options{File: load(t, office, nil), ClockRate: 60})
 	for _, m := range append(f.Members(), f.Member("office")) {

@@ -90,9 +90,9 @@ func FuzzHostKeyFile(f *testing.F) {
 		if err := os.MkdirAll(keys, 0o700); err != nil {
 			t.Fatal(err)
 		}
-		const ecdsaName = "ssh_host_ecdsa_key"
-		for _, name := range []string{keyName, ecdsaName} {
-			if err := os.WriteFile(filepath.Join(keys, name), content, 0o600); err != nil {
+		ecdsaFile := filepath.Join(keys, "ssh_host_ecdsa_key")
+		for _, file := range []string{filepath.Join(keys, keyName), ecdsaFile} {
+			if err := os.WriteFile(file, content, 0o600); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -102,7 +102,7 @@ func FuzzHostKeyFile(f *testing.F) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			second, err := loadHostKey(shell.ECDSAKey, ecdsaName, true)
+			second, err := loadHostKey(shell.ECDSAKey, ecdsaFile, true)
 			if err != nil {
 				t.Fatal(err)
 			}
